@@ -1,0 +1,243 @@
+"""What an operator may set: ``LINTAS_*`` environment variables, frozen once read.
+
+Personal data and passwords do not belong here; secrets of agencies are references
+(:mod:`foundation.secrets`), and passwords of the database are generated into private files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from foundation.errors import FixInstallation
+
+__all__ = ["PREFIX", "SettingDescription", "Settings", "SettingsInvalid", "describe", "load_settings"]
+
+PREFIX = "LINTAS_"
+_SECRETS_PREFIX = "LINTAS_SECRET_"
+_DATABASE_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+
+
+class SettingsInvalid(FixInstallation):
+    """One or more ``LINTAS_*`` settings cannot be used; all of them are named at once."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set, with defaults for one machine."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True)
+
+    home: Path = Field(Path(".lintas"), description="Folder of everything this installation keeps.")
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="Administrator URL of a PostgreSQL 18 server to use instead of the embedded one.",
+    )
+    database_name: str = Field(
+        "lintas", pattern=_DATABASE_NAME, description="Name of the main database; the others follow from it."
+    )
+    postgres_directory: Path | None = Field(
+        None, description="Folder of the embedded PostgreSQL. Default: `postgres` under the home."
+    )
+    postgres_durable: bool = Field(
+        True, description="Flush every commit to disk. Only throw-away installations may turn this off."
+    )
+
+    contracts: Path | None = Field(
+        None, description="Folder of data contracts. Default: those that come with Lintas."
+    )
+    services: Path | None = Field(
+        None, description="Folder of the service catalogue. Default: the one that comes with Lintas."
+    )
+
+    api_host: str = Field("127.0.0.1", description="Address on which the HTTP API listens.")
+    api_port: int = Field(8800, ge=0, le=65535, description="Port of the HTTP API.")
+    api_workers: int = Field(1, ge=1, le=64, description="Processes that serve the HTTP API.")
+    api_public_url: str | None = Field(
+        None, description="URL under which portals reach the API, when it stands behind a proxy."
+    )
+    airflow_port: int = Field(8810, ge=0, le=65535, description="Port of Airflow's own page and API.")
+    airflow_parallelism: int = Field(4, ge=1, le=256, description="Tasks that Airflow runs at once.")
+
+    sandbox_civil_registry_port: int = Field(
+        8821, ge=0, le=65535, description="Port of the practice civil registry's database."
+    )
+    sandbox_tax_office_port: int = Field(
+        8822, ge=0, le=65535, description="Port of the practice tax office's REST service."
+    )
+    people: int = Field(
+        5000, ge=100, le=10_000_000, description="How many synthetic people the practice agencies know."
+    )
+    seed: int = Field(20260101, ge=0, description="Seed from which the synthetic people are drawn.")
+
+    log_origin: str = Field(
+        "lintas.mojokertokota.go.id/log",
+        min_length=1,
+        max_length=200,
+        description="Name (origin) of the transparency log in its checkpoints.",
+    )
+    witness_port: int = Field(8830, ge=0, le=65535, description="Port of a local witness.")
+    witness_urls: tuple[str, ...] = Field(
+        (), description="Witnesses asked to cosign each checkpoint, as a JSON list of URLs."
+    )
+
+    keyring_passphrase_file: Path | None = Field(
+        None, description="File with the passphrase of the keys. Default: made under the home on first use."
+    )
+    allowed_addresses: tuple[str, ...] = Field(
+        (),
+        description=(
+            'Hosts that connectors may call, as a JSON list such as `["siak.example.go.id:443"]`; '
+            "the endpoints of registered systems are always allowed."
+        ),
+    )
+    vault_url: str | None = Field(None, description="HashiCorp Vault (KV v2) that `vault:` secrets come from.")
+    vault_token_file: Path | None = Field(None, description="File with the token for that Vault.")
+
+    clock_offset_seconds: float = Field(
+        0.0, description="Moves the clock of every process, for drills and tests."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe events that are written to the process logs."
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="OpenTelemetry collector (OTLP over HTTP) for traces and metrics. Default: none."
+    )
+
+    @field_validator("home", "postgres_directory", "contracts", "services", "keyring_passphrase_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else Path(os.path.abspath(path.expanduser()))
+
+    @property
+    def vault_database_name(self) -> str:
+        """Name of the database that maps identifiers to handles."""
+        return f"{self.database_name}_vault"
+
+    @property
+    def airflow_database_name(self) -> str:
+        """Name of Airflow's database."""
+        return "airflow" if self.database_name == "lintas" else f"{self.database_name}_airflow"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the bus runs its own PostgreSQL."""
+        return self.database_url is None
+
+    @property
+    def postgres_home(self) -> Path:
+        """Folder of the embedded PostgreSQL."""
+        return self.postgres_directory or self.home / "postgres"
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the ``LINTAS_*`` variables that make a child process read the same settings."""
+        found = {}
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if value is not None:
+                found[variable_name(name)] = _as_text(value)
+        found[variable_name("home")] = str(self.home)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDescription:
+    """One setting as `lintas settings` and the reference page show it."""
+
+    variable: str
+    description: str
+    default: str
+    value: str
+    is_set: bool
+    secret: bool
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment; the same environment gives the same object.
+
+    Raises:
+        SettingsInvalid: With every wrong or unknown ``LINTAS_*`` variable at once.
+    """
+    found = {key: value for key, value in os.environ.items() if key.upper().startswith(PREFIX)}
+    return _load(tuple(sorted(found.items())))
+
+
+def describe(settings: Settings | None = None) -> list[SettingDescription]:
+    """List every setting with its meaning, default and present value (secrets masked)."""
+    present = settings or load_settings()
+    return [_describe(name, present) for name in Settings.model_fields]
+
+
+def variable_name(field: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{PREFIX}{field.upper()}"
+
+
+@lru_cache(maxsize=8)
+def _load(environment: tuple[tuple[str, str], ...]) -> Settings:
+    problems = _unknown(dict(environment))
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [
+            f"{variable_name(str(item['loc'][0]))}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        settings = None
+    except Exception as error:  # pydantic-settings wraps JSON errors of list settings
+        problems.append(f"{type(error).__name__}: a list setting must be written as JSON")
+        settings = None
+    if problems or settings is None:
+        raise SettingsInvalid(
+            f"{len(problems)} setting(s) cannot be used: " + "; ".join(problems),
+            remedy="Correct or unset them; `lintas settings` lists every setting",
+            problems=problems,
+        )
+    return settings
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    known = {variable_name(name) for name in Settings.model_fields}
+    problems = []
+    for key in environment:
+        if key.upper() in known or key.upper().startswith(_SECRETS_PREFIX):
+            continue
+        closest = difflib.get_close_matches(key.upper(), known, n=1)
+        hint = f", did you mean {closest[0]}?" if closest else ""
+        problems.append(f"{key}: there is no such setting{hint}")
+    return problems
+
+
+def _describe(name: str, settings: Settings) -> SettingDescription:
+    field = Settings.model_fields[name]
+    value = getattr(settings, name)
+    return SettingDescription(
+        variable=variable_name(name),
+        description=field.description or "",
+        default=_as_text(field.get_default()),
+        value=_as_text(value, reveal=False),
+        is_set=name in settings.model_fields_set,
+        secret=isinstance(value, SecretStr) or "SecretStr" in str(field.annotation),
+    )
+
+
+def _as_text(value: Any, *, reveal: bool = True) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value() if reveal else "********"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        import json
+
+        return json.dumps(list(value))
+    return str(value)
