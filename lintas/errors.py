@@ -1,0 +1,74 @@
+"""The leaves of the error tree that belong to the command and its supervisor."""
+
+from pathlib import Path
+
+from foundation.errors import FixInstallation, RetryLater
+
+__all__ = ["AirflowRefused", "AlreadyRunning", "NotRunning", "ProcessDidNotStart", "RunDidNotFinish"]
+
+
+class AlreadyRunning(FixInstallation):
+    """Another group of processes holds this home."""
+
+    code = "already-running"
+
+    def __init__(self, home: Path, holder: str) -> None:
+        super().__init__(
+            f"Lintas already runs on {home} (process {holder or 'unknown'})",
+            why="one home has one group of processes, or they would end each other's databases",
+            remedy="end the other one with Ctrl-C, or give this one its own LINTAS_HOME",
+            holder=holder,
+        )
+
+
+class ProcessDidNotStart(FixInstallation):
+    """A process of the group never became healthy."""
+
+    code = "process-did-not-start"
+
+    def __init__(self, process: str, log_file: Path, why: str) -> None:
+        super().__init__(
+            f"the process {process} {why}",
+            why="the rest of the group needs it",
+            remedy=f"read the end of {log_file}",
+            process=process,
+            log_file=str(log_file),
+        )
+
+
+class NotRunning(FixInstallation):
+    """A command needs the running group."""
+
+    code = "not-running"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} does not answer", remedy="start the bus first: lintas up", what_is_missing=what)
+
+
+class AirflowRefused(RetryLater):
+    """Airflow's API answered with something other than success."""
+
+    code = "airflow-refused"
+
+    def __init__(self, action: str, status: int) -> None:
+        super().__init__(
+            f"Airflow answered {status} when asked to {action}",
+            remedy="look into <home>/logs/airflow-api-server.log, then try again",
+            action=action,
+            status=status,
+        )
+
+
+class RunDidNotFinish(RetryLater):
+    """A DAG run failed or took too long."""
+
+    code = "dag-run-did-not-finish"
+
+    def __init__(self, dag_id: str, run_id: str, state: str) -> None:
+        super().__init__(
+            f"the run {run_id} of {dag_id} is {state}",
+            remedy=f"look at the failed task's log in Airflow, or run: lintas sync {dag_id}",
+            dag_id=dag_id,
+            run_id=run_id,
+            state=state,
+        )
