@@ -1,0 +1,299 @@
+"""The entry: what is written about one thing that happened, as exact RFC 8785 bytes.
+
+Invariant: an entry holds nothing that can be tested against a person. Subjects are tags, personal
+content is sealed beside the log, and a value that looks like a national identifier is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from audit.errors import EntryRefused
+from audit.kinds import BATCH_FIGURES, KINDS, EntryKind
+from audit.merkle import leaf_hash
+from audit.sealing import Sealed, seal
+from audit.subjects import SubjectKeys
+from foundation import clock
+from foundation.errors import Location
+
+__all__ = [
+    "MAXIMUM_ENTRY_BYTES",
+    "BuiltEntry",
+    "EntryDraft",
+    "EntryKind",
+    "RevisionReference",
+    "build",
+    "canonical_bytes",
+    "parse",
+]
+
+ENTRY_VERSION = 1
+MAXIMUM_ENTRY_BYTES = 65_535
+_LARGEST_INTEGER = 2**53 - 1
+_MAXIMUM_DEPTH = 6
+_NAME = re.compile(r"[\x21-\x7e]{1,200}")
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/\-]{0,199}")
+_LOOKS_PERSONAL = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .\-]?[0-9]){14,15}(?![0-9A-Za-z])")
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_SINGLE = ("provider", "consumer", "system", "actor", "purpose", "legal_basis", "outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionReference:
+    """The exact revision of an agreement or consent that was relied on."""
+
+    id: str
+    revision: int
+    hash: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The reference as it stands in an entry."""
+        return {"id": str(self.id), "revision": self.revision, "hash": self.hash}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryDraft:
+    """What a room wants to have recorded. `sealed` is personal or raw, and needs a `subject`."""
+
+    kind: EntryKind
+    occurred_at: datetime = field(default_factory=clock.now)
+    provider: str | None = None
+    consumer: str | None = None
+    system: str | None = None
+    actor: str | None = None
+    purpose: str | None = None
+    legal_basis: str | None = None
+    agreements: tuple[RevisionReference, ...] = ()
+    consent: RevisionReference | None = None
+    datasets: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    decision_id: str | UUID | None = None
+    rules: tuple[str, ...] = ()
+    outcome: str | None = None
+    batch: Mapping[str, Any] | None = None
+    run_id: str | None = None
+    trace_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    subject: SubjectKeys | None = None
+    sealed: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEntry:
+    """An entry ready to be written: its bytes, its leaf hash, and what goes beside the log."""
+
+    entry_id: UUID
+    kind: EntryKind
+    occurred_at: datetime
+    data: Mapping[str, Any]
+    encoded: bytes
+    leaf_hash: bytes
+    sealed_blob: bytes | None
+    index_key: bytes | None
+
+
+def build(draft: EntryDraft) -> BuiltEntry:
+    """Turn a draft into an entry.
+
+    Raises:
+        EntryRefused: when the draft is not an entry of its kind, or could be tested against a person.
+    """
+    entry_id, nonce = _new_id(), secrets.token_bytes(16)
+    sealed = _seal(draft, entry_id)
+    data = _data(draft, entry_id, nonce, sealed)
+    _check_kind(draft.kind, data)
+    encoded = canonical_bytes(data)
+    return BuiltEntry(
+        entry_id=entry_id,
+        kind=draft.kind,
+        occurred_at=draft.occurred_at,
+        data=data,
+        encoded=encoded,
+        leaf_hash=leaf_hash(encoded),
+        sealed_blob=sealed.blob if sealed else None,
+        index_key=draft.subject.index_key() if draft.subject else None,
+    )
+
+
+def canonical_bytes(data: Mapping[str, Any]) -> bytes:
+    """RFC 8785 bytes of an entry: ASCII keys, no floats, integers below 2^53, at most 65,535 bytes.
+
+    With ASCII keys and without floats, sorted compact JSON is RFC 8785 (a property test says so).
+
+    Raises:
+        EntryRefused: when the object is not within those limits.
+    """
+    _check_value(data, "entry", 0)
+    try:
+        encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise EntryRefused("The entry holds something that JSON cannot carry.") from error
+    if len(encoded) > MAXIMUM_ENTRY_BYTES:
+        raise EntryRefused(
+            f"The entry has {len(encoded)} bytes; at most {MAXIMUM_ENTRY_BYTES} are allowed.",
+            remedy="Give counts instead of lists, or put the content under `sealed`.",
+        )
+    return encoded
+
+
+def parse(encoded: bytes) -> dict[str, Any]:
+    """Read stored entry bytes.
+
+    Raises:
+        EntryRefused: when they are not one JSON object.
+    """
+    try:
+        data = orjson.loads(encoded)
+    except orjson.JSONDecodeError as error:
+        raise EntryRefused("The entry is not JSON.") from error
+    if not isinstance(data, dict):
+        raise EntryRefused("The entry is not a JSON object.")
+    return data
+
+
+def _seal(draft: EntryDraft, entry_id: UUID) -> Sealed | None:
+    if not draft.sealed:
+        return None
+    if draft.subject is None:
+        raise EntryRefused(
+            "Sealed content needs a subject, whose data key seals it.",
+            remedy="Give the draft the keys that Vault.handle_for returned.",
+        )
+    return seal(draft.subject, entry_id, draft.sealed)
+
+
+def _data(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "v": ENTRY_VERSION,
+        "id": str(entry_id),
+        "nonce": nonce.hex(),
+        "kind": str(draft.kind),
+        "time": _timestamp(draft.occurred_at),
+    }
+    optional: dict[str, Any] = {name: getattr(draft, name) for name in _SINGLE}
+    optional |= {
+        "agreements": [reference.as_dict() for reference in draft.agreements],
+        "consent": draft.consent.as_dict() if draft.consent else None,
+        "datasets": list(draft.datasets),
+        "fields": sorted(draft.fields),
+        "decision": str(draft.decision_id) if draft.decision_id else None,
+        "rules": list(draft.rules),
+        "batch": _plain(draft.batch),
+        "run": draft.run_id,
+        "trace": draft.trace_id,
+        "details": _plain(draft.details),
+        "subjects": [draft.subject.tag(nonce)] if draft.subject else None,
+        "sealed": {"digest": sealed.digest, "commitments": dict(sealed.commitments)} if sealed else None,
+    }
+    data.update((name, value) for name, value in optional.items() if value not in (None, [], {}))
+    return data
+
+
+def _check_kind(kind: EntryKind, data: Mapping[str, Any]) -> None:
+    rule = KINDS[EntryKind(kind)]
+    content = data.keys() - {"v", "id", "nonce", "kind", "time"}
+    problems = [f"misses {name}" for name in sorted(rule.required - content)]
+    problems += [f"must not have {name}" for name in sorted(content - rule.allowed)]
+    problems += [f"must not have the detail {name}" for name in _unknown(data, "details", rule.all_details)]
+    problems += [f"must not have the batch figure {name}" for name in _unknown(data, "batch", BATCH_FIGURES)]
+    if problems:
+        raise EntryRefused(
+            f"An entry of kind {kind} {', '.join(problems)}.",
+            remedy="See docs/reference/entry-kinds.md; new names are added in audit/kinds.py.",
+            kind=str(kind),
+        )
+    for name in _SINGLE:
+        if name in data and not _NAME.fullmatch(data[name]):
+            raise EntryRefused(f"The field {name} must be a plain ASCII name.", location=Location(field=name))
+
+
+def _unknown(data: Mapping[str, Any], part: str, allowed: Mapping[str, str]) -> list[str]:
+    return sorted(str(name) for name in data.get(part, {}) if name not in allowed)
+
+
+def _check_value(value: Any, where: str, depth: int) -> None:
+    if depth > _MAXIMUM_DEPTH:
+        raise EntryRefused("The entry is nested too deeply.", location=Location(field=where))
+    match value:
+        case str():
+            _check_text(value, where)
+        case bool() | None:
+            return
+        case int():
+            if abs(value) > _LARGEST_INTEGER:
+                raise EntryRefused("An integer is too large for an entry.", location=Location(field=where))
+        case Mapping():
+            _check_mapping(value, where, depth)
+        case list() | tuple():
+            for item in value:
+                _check_value(item, where, depth + 1)
+        case _:
+            raise EntryRefused(
+                f"An entry cannot hold a {type(value).__name__}.", location=Location(field=where)
+            )
+
+
+def _check_mapping(value: Mapping[Any, Any], where: str, depth: int) -> None:
+    for name, item in value.items():
+        if not isinstance(name, str) or not _KEY.fullmatch(name):
+            raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
+        _check_text(name, where)
+        _check_value(item, f"{where}.{name}", depth + 1)
+
+
+def _check_text(value: str, where: str) -> None:
+    if _LOOKS_PERSONAL.search(_UUID.sub("", value)):
+        raise EntryRefused(
+            "A text in the entry looks like a national identifier.",
+            why="Entries hold nothing that can be tested against a person.",
+            remedy="Put it under `sealed`, or leave it out.",
+            location=Location(field=where),
+        )
+
+
+def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The mapping with UUIDs, moments and hashes as text, and without what is None."""
+    if mapping is None:
+        return None
+    return {name: _plain_value(value) for name, value in mapping.items() if value is not None}
+
+
+def _plain_value(value: Any) -> Any:
+    plain: Any = value
+    match value:
+        case datetime():
+            plain = _timestamp(value)
+        case UUID():
+            plain = str(value)
+        case bytes():
+            plain = value.hex()
+        case Mapping():
+            plain = _plain(value)
+        case set() | frozenset():
+            plain = sorted(str(item) for item in value)
+        case list() | tuple():
+            plain = [_plain_value(item) for item in value]
+    return plain
+
+
+def _timestamp(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise EntryRefused("A moment in an entry must have a time zone.", location=Location(field="time"))
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _new_id() -> UUID:
+    """A UUID of version 7: its leading time keeps the indexes of the log compact."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = int.from_bytes(secrets.token_bytes(10))
+    value = milliseconds << 80 | noise & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    return UUID(int=value)

@@ -1,0 +1,344 @@
+"""The registry of entry kinds: what each kind must say and may say.
+
+A field, detail or batch figure that is not listed here is refused, so that nothing personal slips into
+the log by way of a free text. To say more, add a name here, with its meaning; the page
+`docs/reference/entry-kinds.md` is generated from this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["BATCH_FIGURES", "COMMON_DETAILS", "FIELDS", "KINDS", "EntryKind", "KindRule"]
+
+
+class EntryKind(StrEnum):
+    """What an entry records."""
+
+    SYNC_STARTED = "sync.started"
+    SYNC_COMPLETED = "sync.completed"
+    SYNC_HELD = "sync.held"
+    SYNC_RELEASED = "sync.released"
+    SYNC_REJECTED = "sync.rejected"
+    SYNC_FAILED = "sync.failed"
+    EXCHANGE_ANSWERED = "exchange.answered"
+    EXCHANGE_REFUSED = "exchange.refused"
+    EXCHANGE_READ = "exchange.read"
+    LOOKUP_REQUESTED = "lookup.requested"
+    LOOKUP_COMPLETED = "lookup.completed"
+    CONSENT_GRANTED = "consent.granted"
+    CONSENT_REFUSED = "consent.refused"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
+    CONSENT_EXPIRED = "consent.expired"
+    AGREEMENT_SIGNED = "agreement.signed"
+    AGREEMENT_ENDED = "agreement.ended"
+    REFERRAL_OPENED = "referral.opened"
+    REFERRAL_DECIDED = "referral.decided"
+    QUARANTINE_VIEWED = "quarantine.viewed"
+    QUARANTINE_REPLAYED = "quarantine.replayed"
+    IDENTITY_LINKED = "identity.linked"
+    IDENTITY_UNLINKED = "identity.unlinked"
+    AUDIT_VIEWED = "audit.viewed"
+    AUDIT_EXPORTED = "audit.exported"
+    KEY_ADDED = "key.added"
+    KEY_ROLLED = "key.rolled"
+    ROLE_CHANGED = "role.changed"
+    CONTRACT_PUBLISHED = "contract.published"
+
+
+FIELDS: Mapping[str, str] = {
+    "v": "version of the entry format (1)",
+    "id": "identifier of the entry (UUID)",
+    "nonce": "128 random bits, so that no entry can be guessed",
+    "kind": "what the entry records",
+    "time": "when it happened (UTC)",
+    "provider": "agency whose data it is",
+    "consumer": "agency that receives, asks or acts",
+    "system": "system that acted for the consumer",
+    "actor": "pseudonym of the officer, or name of the process",
+    "purpose": "purpose of the exchange",
+    "legal_basis": "legal basis (UU 27/2022 Art. 20(2))",
+    "agreements": "agreement revisions relied on: id, revision, hash",
+    "consent": "consent revision relied on: id, revision, hash",
+    "datasets": "datasets concerned",
+    "fields": "names of the fields released or asked, as dataset:field; never values",
+    "decision": "id of the decision",
+    "rules": "ids of the rules the decision rests on",
+    "outcome": "how it ended, in one word",
+    "batch": "figures of a batch, and the root over its changed rows",
+    "run": "run of the DAG or command",
+    "trace": "trace id",
+    "details": "what this kind says besides",
+    "subjects": "one tag per subject, under the subject's tag key",
+    "sealed": "digest of the sealed content, and keyed commitments to its parts",
+}
+
+BATCH_FIGURES: Mapping[str, str] = {
+    "batch_id": "id of the batch",
+    "attempt": "attempt number, which fences older workers",
+    "contract": "dataset whose contract was followed",
+    "contract_version": "version of the contract",
+    "contract_hash": "SHA-256 of the contract's canonical bytes",
+    "pages": "pages landed",
+    "slices": "slices planned",
+    "read": "rows read at the source",
+    "accepted": "rows accepted",
+    "quarantined": "rows quarantined",
+    "reasons": "quarantined rows by rule",
+    "published": "rows inserted, updated or closed",
+    "inserted": "rows that are new",
+    "updated": "rows that replaced an older version",
+    "closed": "rows closed because the source no longer has them",
+    "unchanged": "rows that did not change",
+    "root": "Merkle root over the salted leaves of the changed rows",
+    "leaves": "number of leaves under the root",
+    "unchanged_digest": "keyed digest of the set of unchanged keys",
+    "checksum": "keyed checksum over the page ledger",
+    "window_since": "start of the window asked",
+    "window_until": "end of the window asked",
+    "milliseconds": "time taken",
+}
+
+COMMON_DETAILS: Mapping[str, str] = {
+    "reason": "why, as a code or a short sentence without values",
+    "error": "code of the error",
+    "count": "how many times, where several are told in one entry",
+    "batch_id": "id of the batch concerned",
+    "operation": "operation of the API or command",
+}
+
+_WHO = frozenset({"provider", "consumer", "system", "actor"})
+_RIGHT = frozenset({"purpose", "legal_basis", "agreements", "consent", "decision", "rules"})
+_WHAT = frozenset({"datasets", "fields"})
+_ALWAYS = frozenset({"outcome", "run", "trace", "details"})
+_PERSON = frozenset({"subjects", "sealed"})
+
+
+@dataclass(frozen=True, slots=True)
+class KindRule:
+    """What one kind of entry must say (`required`) and may say (`allowed`, `details`)."""
+
+    summary: str
+    required: frozenset[str]
+    allowed: frozenset[str]
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_details(self) -> Mapping[str, str]:
+        """Details of this kind together with those every kind may carry."""
+        return {**COMMON_DETAILS, **self.details}
+
+
+def _rule(summary: str, required: str, allowed: frozenset[str], **details: str) -> KindRule:
+    must = frozenset(required.split())
+    return KindRule(summary, must, _ALWAYS | _WHO | allowed | must, details)
+
+
+_SYNC = _RIGHT | _WHAT | {"batch"}
+_EXCHANGE = _RIGHT | _WHAT | _PERSON
+_CONSENT_DETAILS = {
+    "channel": "where the consent was given",
+    "language": "language of the text shown",
+    "text_version": "version of the text shown",
+    "given_by": "subject, guardian or assisting-officer",
+    "previous": "hash of the revision before",
+    "valid_until": "end of validity",
+}
+_KEY_DETAILS = {
+    "kid": "RFC 7638 thumbprint of the key",
+    "owner_kind": "agency, system, officer, log or bus",
+    "owner": "owner of the key",
+    "use": "what the key is for",
+    "algorithm": "algorithm of the key",
+    "fingerprint": "fingerprint as printed in the paper agreement",
+    "replaces": "key id of the key before",
+}
+_VIEW_DETAILS = {
+    "view": "which view was opened",
+    "filter": "names of the filters set; never their values where they name a person",
+    "entries": "number of entries shown",
+    "entry": "id of the entry shown",
+    "checkpoint_size": "size of the tree that was exported",
+}
+_EXCHANGE_DETAILS = {
+    "service": "service of the catalogue",
+    "service_version": "version of the service",
+    "answer": "id of the stored answer",
+    "verdict": "verdict of the answer",
+    "outcomes": "outcome by criterion",
+    "as_of": "moment of the evidence by dataset",
+    "contracts": "contract version by dataset",
+    "referral": "id of the referral",
+    "client": "client that asked",
+    "key": "key id that signed the request",
+    "replay": "whether a stored answer was given again",
+    "problem": "problem type of the refusal",
+    "quota": "units of quota taken",
+    "since": "start of the window that is told in one entry",
+    "until": "end of the window that is told in one entry",
+}
+_REFERRAL_DETAILS = {
+    "referral": "id of the referral",
+    "service": "service of the catalogue",
+    "answer": "id of the stored answer",
+    "owner": "office or role that must decide",
+    "deadline": "moment by which it must be decided",
+    "criteria": "criteria that led to the referral",
+    "verdict": "what was decided",
+    "key": "key id that signed the decision",
+    "decision_hash": "keyed digest of the signed decision",
+}
+_LOOKUP_DETAILS = {
+    "service": "service of the catalogue",
+    "milliseconds": "time taken",
+    "attempts": "attempts made",
+    "status": "how the source answered",
+}
+_QUARANTINE_DETAILS = {
+    "rows": "rows concerned",
+    "accepted": "rows accepted",
+    "quarantined": "rows quarantined again",
+    "rules": "rules concerned",
+    "contract_version": "version of the contract",
+    "quarantine": "id of the quarantined row or page",
+}
+_SYNC_DETAILS = {
+    "expectations": "expectations that failed",
+    "rules": "rules that failed",
+    "dimension": "data quality dimensions concerned",
+    "step": "step at which it stopped",
+    "attempt": "attempt number",
+    "mode": "copy or lookup_only",
+    "snapshot": "complete or incremental",
+    "window_since": "start of the window asked",
+    "window_until": "end of the window asked",
+    "slices": "slices planned",
+    "assessment": "pass, warn or hold",
+    "share": "share of the open records concerned, in percent",
+}
+
+KINDS: Mapping[EntryKind, KindRule] = {
+    EntryKind.SYNC_STARTED: _rule(
+        "a sync may begin; written before the first byte is requested",
+        "provider consumer datasets",
+        _SYNC,
+        **_SYNC_DETAILS,
+    ),
+    EntryKind.SYNC_COMPLETED: _rule(
+        "a batch was published", "provider datasets batch", _SYNC, **_SYNC_DETAILS
+    ),
+    EntryKind.SYNC_HELD: _rule(
+        "a batch was held back by an assessment", "provider datasets", _SYNC, **_SYNC_DETAILS
+    ),
+    EntryKind.SYNC_RELEASED: _rule(
+        "a steward released a held batch", "provider datasets actor", _SYNC, **_SYNC_DETAILS
+    ),
+    EntryKind.SYNC_REJECTED: _rule("a batch was rejected", "provider datasets", _SYNC, **_SYNC_DETAILS),
+    EntryKind.SYNC_FAILED: _rule(
+        "a sync ended with an error, or was refused", "provider datasets", _SYNC, **_SYNC_DETAILS
+    ),
+    EntryKind.EXCHANGE_ANSWERED: _rule(
+        "a question was answered", "consumer purpose decision outcome", _EXCHANGE, **_EXCHANGE_DETAILS
+    ),
+    EntryKind.EXCHANGE_REFUSED: _rule(
+        "a question was refused; the answer never left", "outcome", _EXCHANGE, **_EXCHANGE_DETAILS
+    ),
+    EntryKind.EXCHANGE_READ: _rule(
+        "a stored answer was read again", "consumer outcome", _EXCHANGE, **_EXCHANGE_DETAILS
+    ),
+    EntryKind.LOOKUP_REQUESTED: _rule(
+        "a live question to a source is about to be sent",
+        "provider consumer datasets",
+        _EXCHANGE,
+        **_LOOKUP_DETAILS,
+    ),
+    EntryKind.LOOKUP_COMPLETED: _rule(
+        "a source answered a live question, or failed to",
+        "provider consumer datasets outcome",
+        _EXCHANGE,
+        **_LOOKUP_DETAILS,
+    ),
+    EntryKind.CONSENT_GRANTED: _rule(
+        "a subject consented", "consent subjects", _RIGHT | _PERSON, **_CONSENT_DETAILS
+    ),
+    EntryKind.CONSENT_REFUSED: _rule(
+        "a subject refused consent", "consent subjects", _RIGHT | _PERSON, **_CONSENT_DETAILS
+    ),
+    EntryKind.CONSENT_WITHDRAWN: _rule(
+        "a subject withdrew consent", "consent subjects", _RIGHT | _PERSON, **_CONSENT_DETAILS
+    ),
+    EntryKind.CONSENT_EXPIRED: _rule("a consent ran out", "consent", _RIGHT | _PERSON, **_CONSENT_DETAILS),
+    EntryKind.AGREEMENT_SIGNED: _rule(
+        "both sides signed a revision of an agreement",
+        "provider consumer agreements",
+        _RIGHT | _WHAT,
+        keys="key ids of both signatures",
+        verbs="collect, disclose",
+        modes="verify, read",
+        valid_until="end of validity",
+        purposes="purposes agreed",
+        legal_instrument="legal instrument",
+    ),
+    EntryKind.AGREEMENT_ENDED: _rule(
+        "an agreement ended",
+        "provider consumer agreements",
+        _RIGHT | _WHAT,
+        keys="key ids of the signatures",
+    ),
+    EntryKind.REFERRAL_OPENED: _rule(
+        "a case was referred to a human", "consumer outcome", _EXCHANGE, **_REFERRAL_DETAILS
+    ),
+    EntryKind.REFERRAL_DECIDED: _rule(
+        "an officer decided a referral", "actor outcome", _EXCHANGE, **_REFERRAL_DETAILS
+    ),
+    EntryKind.QUARANTINE_VIEWED: _rule(
+        "quarantined rows were shown to a steward",
+        "actor datasets",
+        _WHAT | _PERSON | {"purpose"},
+        **_QUARANTINE_DETAILS,
+    ),
+    EntryKind.QUARANTINE_REPLAYED: _rule(
+        "quarantined rows went through the pipeline again",
+        "actor datasets",
+        _WHAT | {"batch", "purpose"},
+        **_QUARANTINE_DETAILS,
+    ),
+    EntryKind.IDENTITY_LINKED: _rule(
+        "a record was linked to a subject",
+        "outcome",
+        _WHAT | _PERSON | {"purpose"},
+        link="id of the link",
+        score="score, in thousandths",
+        method="identifier or confirmed",
+    ),
+    EntryKind.IDENTITY_UNLINKED: _rule(
+        "a record was cut loose from a subject",
+        "actor outcome",
+        _WHAT | _PERSON | {"purpose"},
+        link="id of the link",
+    ),
+    EntryKind.AUDIT_VIEWED: _rule("somebody read the log", "actor", _PERSON | {"purpose"}, **_VIEW_DETAILS),
+    EntryKind.AUDIT_EXPORTED: _rule(
+        "a part of the log was exported", "actor", frozenset({"purpose"}), **_VIEW_DETAILS
+    ),
+    EntryKind.KEY_ADDED: _rule("a public key was registered", "", frozenset(), **_KEY_DETAILS),
+    EntryKind.KEY_ROLLED: _rule("a key was replaced by a newer one", "", frozenset(), **_KEY_DETAILS),
+    EntryKind.ROLE_CHANGED: _rule(
+        "an officer was given a role or lost it",
+        "actor",
+        frozenset(),
+        officer="pseudonym of the officer",
+        role="role",
+        change="granted or revoked",
+    ),
+    EntryKind.CONTRACT_PUBLISHED: _rule(
+        "a version of a data contract came into force",
+        "provider datasets",
+        _WHAT | {"agreements"},
+        contract_version="version of the contract",
+        contract_hash="SHA-256 of its canonical bytes",
+        replaces="version before",
+    ),
+}

@@ -1,0 +1,107 @@
+"""Writing to the log: a transactional outbox.
+
+Invariant: an entry is inserted on the caller's connection, in the transaction that does what the entry
+records. Either both commit or neither does; if the entry cannot be written, the exchange does not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from audit.entry import BuiltEntry, EntryDraft, build
+from foundation import clock
+
+__all__ = ["MAXIMUM_MERGE_DELAY", "Promise", "append", "append_many"]
+
+MAXIMUM_MERGE_DELAY = timedelta(seconds=30)
+"""How long after the append a checkpoint covers the entry at the latest; ordinarily about one second."""
+
+_COLUMNS = "entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry"
+_OUTBOX = f"INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608
+_SEALED = "INSERT INTO audit.sealed (entry_id, blob) VALUES (%s, %s)"
+_INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) VALUES (%s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The entry that will stand in the log, and by when; signed by `audit.receipt.sign_promise`."""
+
+    entry_id: UUID
+    leaf_hash: bytes
+    deadline: datetime
+
+
+def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
+    """Write one entry in the caller's transaction.
+
+    Args:
+        connection: connection of a writing role, inside the transaction that does what is recorded.
+        draft: what to record.
+
+    Returns:
+        The promise of inclusion; it holds once the caller's transaction commits.
+
+    Raises:
+        EntryRefused: when the draft is not an entry of its kind; nothing is written.
+    """
+    entry = build(draft)
+    connection.execute(_OUTBOX, _row(entry))
+    if entry.sealed_blob is not None:
+        connection.execute(_SEALED, (entry.entry_id, entry.sealed_blob))
+    if entry.index_key is not None:
+        connection.execute(_INDEX, (entry.index_key, entry.entry_id))
+    return _promise(entry)
+
+
+def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft]) -> list[Promise]:
+    """Write many entries in the caller's transaction, by COPY.
+
+    Raises:
+        EntryRefused: when any draft is not an entry of its kind; nothing is written by this call.
+    """
+    entries = [build(draft) for draft in drafts]
+    rows = [_row(entry) for entry in entries]
+    _copy(connection, f"audit.outbox ({_COLUMNS})", rows, _TYPES)
+    sealed = [(e.entry_id, e.sealed_blob) for e in entries if e.sealed_blob is not None]
+    _copy(connection, "audit.sealed (entry_id, blob)", sealed, ["uuid", "bytea"])
+    index = [(e.index_key, e.entry_id) for e in entries if e.index_key is not None]
+    _copy(connection, "audit.subject_index (index_key, entry_id)", index, ["bytea", "uuid"])
+    return [_promise(entry) for entry in entries]
+
+
+_TYPES = ["uuid", "text", "timestamptz", "text", "text", "text", "text", "bytea"]
+
+
+def _row(entry: BuiltEntry) -> tuple[Any, ...]:
+    data = entry.data
+    return (
+        entry.entry_id,
+        str(entry.kind),
+        entry.occurred_at,
+        data.get("provider"),
+        data.get("consumer"),
+        data.get("purpose"),
+        data.get("outcome"),
+        entry.encoded,
+    )
+
+
+def _copy(
+    connection: psycopg.Connection[Any], target: str, rows: Sequence[tuple[Any, ...]], types: Sequence[str]
+) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _promise(entry: BuiltEntry) -> Promise:
+    return Promise(entry.entry_id, entry.leaf_hash, clock.now() + MAXIMUM_MERGE_DELAY)

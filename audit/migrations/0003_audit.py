@@ -1,0 +1,130 @@
+"""The log: outbox, entries, tiles, checkpoints, and what stands beside it."""
+
+from alembic import op
+
+revision = "0003_audit"
+down_revision = "0002_participants"
+branch_labels = None
+depends_on = None
+
+_WRITERS = "lintas_ingest, lintas_api, lintas_steward"
+_READERS = "lintas_api, lintas_steward, lintas_auditor, lintas_sequencer"
+
+_UP = f"""
+CREATE SCHEMA IF NOT EXISTS audit;
+
+CREATE TABLE audit.outbox (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    entry_id    uuid NOT NULL,
+    kind        text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    provider    text,
+    consumer    text,
+    purpose     text,
+    outcome     text,
+    entry       bytea NOT NULL CHECK (octet_length(entry) BETWEEN 2 AND 65535)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+COMMENT ON TABLE audit.outbox IS 'Entries written with what they record, waiting for the sequencer';
+
+CREATE TABLE audit.entries (
+    entry_index bigint PRIMARY KEY CHECK (entry_index >= 0),
+    entry_id    uuid NOT NULL UNIQUE,
+    kind        text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    provider    text,
+    consumer    text,
+    purpose     text,
+    outcome     text,
+    entry       bytea NOT NULL
+);
+ALTER TABLE audit.entries ALTER COLUMN entry SET STORAGE EXTERNAL;
+CREATE INDEX entries_occurred_at ON audit.entries USING brin (occurred_at);
+COMMENT ON TABLE audit.entries IS
+    'The log: exact entry bytes at their index; the other columns only serve search';
+
+CREATE TABLE audit.tiles (
+    level      smallint NOT NULL CHECK (level BETWEEN 0 AND 63),
+    tile_index bigint NOT NULL CHECK (tile_index >= 0),
+    hashes     bytea NOT NULL CHECK (
+        mod(octet_length(hashes), 32) = 0 AND octet_length(hashes) BETWEEN 32 AND 8192
+    ),
+    PRIMARY KEY (level, tile_index)
+);
+ALTER TABLE audit.tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
+COMMENT ON TABLE audit.tiles IS
+    'C2SP tlog-tiles; an older partial tile is a prefix of the row that stands here';
+
+CREATE TABLE audit.log_state (
+    only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    tree_size bigint NOT NULL CHECK (tree_size >= 0),
+    frontier  bytea NOT NULL
+);
+INSERT INTO audit.log_state (tree_size, frontier) VALUES (0, ''::bytea);
+
+CREATE TABLE audit.checkpoints (
+    tree_size bigint PRIMARY KEY CHECK (tree_size > 0),
+    root      bytea NOT NULL CHECK (octet_length(root) = 32),
+    note      text NOT NULL,
+    signed_at timestamptz NOT NULL
+);
+
+CREATE TABLE audit.sealed (
+    entry_id uuid PRIMARY KEY,
+    blob     bytea NOT NULL
+);
+COMMENT ON TABLE audit.sealed IS 'Personal and raw content of entries, under the data key of its subject';
+
+CREATE TABLE audit.subject_index (
+    index_key   bytea NOT NULL CHECK (octet_length(index_key) = 32),
+    entry_id    uuid NOT NULL,
+    PRIMARY KEY (index_key, entry_id)
+);
+COMMENT ON TABLE audit.subject_index IS
+    'Which entries are about a subject, findable only with the subject''s tag key';
+
+CREATE FUNCTION audit.merkle_fold(nodes bytea) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    width integer := octet_length(nodes) / 32;
+    level bytea := nodes;
+BEGIN
+    IF width = 0 THEN
+        RETURN sha256(''::bytea);
+    END IF;
+    WHILE width > 1 LOOP
+        SELECT string_agg(
+                   sha256('\\x01'::bytea || substring(level FROM i * 64 + 1 FOR 64)), ''::bytea ORDER BY i
+               ) || CASE WHEN mod(width, 2) = 1 THEN substring(level FROM width * 32 - 31 FOR 32) ELSE ''::bytea END
+          INTO level
+          FROM generate_series(0, width / 2 - 1) AS i;
+        width := octet_length(level) / 32;
+    END LOOP;
+    RETURN level;
+END $$;
+COMMENT ON FUNCTION audit.merkle_fold IS 'RFC 6962 root over concatenated 32-byte node hashes';
+
+GRANT USAGE ON SCHEMA audit TO {_WRITERS}, lintas_auditor, lintas_sequencer;
+GRANT INSERT ON audit.outbox, audit.sealed, audit.subject_index TO {_WRITERS}, lintas_auditor;
+GRANT SELECT, DELETE ON audit.outbox TO lintas_sequencer;
+GRANT SELECT (id, entry_id) ON audit.outbox TO lintas_api, lintas_steward, lintas_auditor;
+GRANT SELECT ON audit.entries, audit.tiles, audit.log_state, audit.checkpoints TO {_READERS};
+GRANT INSERT ON audit.entries, audit.tiles, audit.checkpoints TO lintas_sequencer;
+GRANT UPDATE ON audit.tiles, audit.log_state TO lintas_sequencer;
+GRANT SELECT ON audit.sealed, audit.subject_index TO lintas_api, lintas_steward, lintas_auditor;
+GRANT EXECUTE ON FUNCTION audit.merkle_fold(bytea) TO {_WRITERS}, lintas_auditor;
+"""
+
+_DOWN = """
+DROP FUNCTION audit.merkle_fold(bytea);
+DROP TABLE audit.subject_index, audit.sealed, audit.checkpoints, audit.log_state, audit.tiles,
+    audit.entries, audit.outbox;
+REVOKE USAGE ON SCHEMA audit FROM lintas_ingest, lintas_api, lintas_steward, lintas_auditor, lintas_sequencer;
+"""
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(_UP)
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql(_DOWN)
