@@ -124,7 +124,7 @@ class LintasError(Exception):
         return found
 
 
-class RetryLater(LintasError):
+class RetryLater(LintasError):  # noqa: N818 - named by what the caller should do
     """Nothing is wrong with the request: try again after a pause.
 
     Pass ``retry_after`` (seconds) as an attribute when the other side named a pause.
@@ -137,23 +137,23 @@ class RetryLater(LintasError):
         return None if value is None else float(value)
 
 
-class FixContract(LintasError):
+class FixContract(LintasError):  # noqa: N818 - named by what the caller should do
     """A contract, service or agreement file must be changed."""
 
 
-class FixSource(LintasError):
+class FixSource(LintasError):  # noqa: N818 - named by what the caller should do
     """The agency's system, its credentials or its data must be changed."""
 
 
-class Refused(LintasError):
+class Refused(LintasError):  # noqa: N818 - named by what the caller should do
     """A rule says no; trying again will not help."""
 
 
-class IntegrityBroken(LintasError):
+class IntegrityBroken(LintasError):  # noqa: N818 - named by what the caller should do
     """What is stored contradicts itself: stop and look."""
 
 
-class FixInstallation(LintasError):
+class FixInstallation(LintasError):  # noqa: N818 - named by what the caller should do
     """This installation of the bus must be changed."""
 
 
