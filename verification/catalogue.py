@@ -1,0 +1,227 @@
+"""The service catalogue: every service file checked whole, every error told at once, or nothing loads.
+
+A service loads only if each criterion names its legal instrument (or says `illustrative: true`), refers only
+to evidence and claims that exist, and compares only what can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import ValidationError
+
+from foundation.canonical import sha256_hex
+from foundation.errors import Location
+from verification.criteria import CLAIM, Expression, compile_expression
+from verification.errors import ServiceInvalid, ServiceProblem, ServiceUnknown
+from verification.expression import TODAY
+from verification.located_yaml import Located, parse
+from verification.service import Criterion, PublicService
+from verification.types import BOOL, DATE, INT, STRING, Kind, Scope, ValueType, type_of_annotation
+
+if TYPE_CHECKING:
+    from schemas.record_types import RecordType
+
+BUILT_IN = Path(__file__).parent / "services"
+_CLAIM_TYPES = {"int": INT, "string": STRING, "bool": BOOL, "date": DATE}
+
+
+@dataclass(frozen=True)
+class CompiledCriterion:
+    """A criterion with its checked expression."""
+
+    definition: Criterion
+    expression: Expression
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The names of the evidence that this criterion looks at."""
+        return frozenset(record for record, _ in self.expression.references if record != CLAIM)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that loaded: its description and its criteria, ready to run."""
+
+    definition: PublicService
+    criteria: tuple[CompiledCriterion, ...]
+    scope: Scope
+    digest: str
+
+    @property
+    def identifier(self) -> str:
+        """The service's name in requests."""
+        return self.definition.identifier
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every service of this installation."""
+
+    services: Mapping[str, Service]
+
+    def service(self, identifier: str) -> Service:
+        """Find a service by name.
+
+        Raises:
+            ServiceUnknown: When there is none.
+        """
+        found = self.services.get(identifier)
+        if found is None:
+            raise ServiceUnknown(
+                "The catalogue has no such service",
+                remedy="Ask for one of the services listed at /v1/services",
+            )
+        return found
+
+
+def load_catalogue(directory: Path | None, datasets: Mapping[str, RecordType]) -> Catalogue:
+    """Load all service files of a directory against the datasets that contracts describe.
+
+    Args:
+        directory: Where the `*.yaml` files are; None means those that come with the bus.
+        datasets: The record type behind each dataset id.
+
+    Raises:
+        ServiceInvalid: With every problem of every file.
+    """
+    problems: list[ServiceProblem] = []
+    services: dict[str, Service] = {}
+    for path in sorted((directory or BUILT_IN).glob("*.yaml")):
+        service = _load(path, datasets, problems)
+        if service is None:
+            continue
+        if service.identifier in services:
+            what = f"the service {service.identifier!r} is described in another file too"
+            problems.append(ServiceProblem(Location(file=path.name), what, "Keep one of the two."))
+        services[service.identifier] = service
+    if problems:
+        raise ServiceInvalid(problems)
+    return Catalogue(services)
+
+
+def _load(path: Path, datasets: Mapping[str, RecordType], problems: list[ServiceProblem]) -> Service | None:
+    text = path.read_text("utf-8")
+    try:
+        located = parse(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = None if mark is None else mark.line + 1
+        problems.append(ServiceProblem(Location(path.name, line), "this is not YAML", "Correct the file."))
+        return None
+    check = _Check(path.name, located, problems)
+    for repeated, line in located.repeated:
+        check.add(repeated, "the key stands twice", "Remove one of the two.", line)
+    try:
+        definition = PublicService.model_validate(located.data)
+    except ValidationError as error:
+        for found in error.errors(include_input=False, include_url=False):
+            check.add(found["loc"], _sentence(found["msg"]), "Correct the file; see docs/how-to.")
+        return None
+    return _compile(definition, datasets, check, sha256_hex(text.encode()))
+
+
+@dataclass(frozen=True)
+class _Check:
+    file: str
+    located: Located
+    problems: list[ServiceProblem]
+
+    def add(self, path: tuple[str | int, ...], what: str, remedy: str, line: int | None = None) -> None:
+        where = Location(
+            file=self.file,
+            line=line or self.located.line(path),
+            field=".".join(str(part) for part in path) or None,
+        )
+        self.problems.append(ServiceProblem(where, what, remedy))
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").rstrip(".")
+
+
+def _compile(
+    definition: PublicService, datasets: Mapping[str, RecordType], check: _Check, digest: str
+) -> Service | None:
+    before = len(check.problems)
+    scope = Scope({**_evidence_scope(definition, datasets, check), CLAIM: _claim_scope(definition)}, TODAY)
+    criteria = []
+    seen: set[str] = set()
+    for position, criterion in enumerate(definition.holdsRequirement):
+        path = ("holdsRequirement", position)
+        if criterion.identifier in seen:
+            check.add((*path, "identifier"), "another criterion has this identifier", "Choose another.")
+        seen.add(criterion.identifier)
+        compiled = compile_expression(criterion.expression, scope)
+        if isinstance(compiled, tuple):
+            for finding in compiled:
+                what = f"at character {finding.column + 1}: {finding.what}"
+                check.add((*path, "expression"), what, finding.remedy)
+        else:
+            criteria.append(CompiledCriterion(criterion, compiled))
+    _check_everything_is_used(definition, criteria, check)
+    if len(check.problems) > before:
+        return None
+    return Service(definition, tuple(criteria), scope, digest)
+
+
+def _check_everything_is_used(
+    definition: PublicService, criteria: list[CompiledCriterion], check: _Check
+) -> None:
+    """No field may be asked for that no criterion uses: what is not needed is not disclosed."""
+    if len(criteria) != len(definition.holdsRequirement):
+        return
+    used = {reference for criterion in criteria for reference in criterion.expression.references}
+    for name, evidence in definition.evidence.items():
+        whole = (name, None) in used
+        for field in evidence.fields:
+            if (name, field) not in used and not whole:
+                what = f"no criterion uses the field {field!r}"
+                check.add(
+                    ("evidence", name, "fields"), what, "Remove it: no more is disclosed than is needed."
+                )
+
+
+def _evidence_scope(
+    definition: PublicService, datasets: Mapping[str, RecordType], check: _Check
+) -> dict[str, dict[str, ValueType]]:
+    records: dict[str, dict[str, ValueType]] = {}
+    for name, evidence in definition.evidence.items():
+        records[name] = {}
+        record_type = datasets.get(evidence.dataset)
+        if name == CLAIM or name in TODAY:
+            check.add(("evidence", name), f"{name!r} is a reserved name", "Choose another.")
+        elif record_type is None:
+            known = ", ".join(sorted(datasets)) or "none"
+            what = f"no contract describes the dataset {evidence.dataset!r}"
+            check.add(("evidence", name, "dataset"), what, f"Known datasets: {known}.")
+        else:
+            records[name] = _field_types(name, evidence.fields, record_type, check)
+    return records
+
+
+def _field_types(
+    name: str, wanted: list[str], record_type: RecordType, check: _Check
+) -> dict[str, ValueType]:
+    fields = record_type.model.model_fields
+    types: dict[str, ValueType] = {}
+    for position, field in enumerate(wanted):
+        if field not in fields:
+            what = f"{record_type.name} has no field {field!r}"
+            check.add(("evidence", name, "fields", position), what, f"It has: {', '.join(fields)}.")
+        else:
+            types[field] = type_of_annotation(fields[field].annotation)
+    return types
+
+
+def _claim_scope(definition: PublicService) -> dict[str, ValueType]:
+    return {
+        name: ValueType(Kind.STRING, codes=frozenset(claim.codes))
+        if claim.codes
+        else _CLAIM_TYPES[claim.type]
+        for name, claim in definition.claims.items()
+    }
