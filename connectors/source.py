@@ -151,7 +151,7 @@ class Lookup(Protocol):
     """One record, live."""
 
     def find(self, key: Mapping[str, str]) -> pl.DataFrame:
-        """Ask for the rows that carry this key, in the source's own columns; an empty frame when none does."""
+        """Ask for the rows that carry this key, in the source's own columns; empty when none does."""
 
     def close(self) -> None:
         """Give back every connection."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from foundation.files import read_private, write_private
 from foundation.postgres import EmbeddedPostgres, ServerTuning
@@ -25,8 +26,8 @@ _SCHEMA = """
 CREATE TABLE biodata_wni (
     nik varchar(16), no_kk varchar(16), nama_lgkp varchar(60), tmpt_lhr varchar(60), tgl_lhr date,
     jenis_klmin smallint, stat_kwn smallint, stat_hbkel smallint, nik_ibu varchar(16), nik_ayah varchar(16),
-    alamat varchar(120), no_rt varchar(3), no_rw varchar(3), no_prop smallint, no_kab smallint, no_kec smallint,
-    no_kel integer, last_sync timestamptz NOT NULL
+    alamat varchar(120), no_rt varchar(3), no_rw varchar(3),
+    no_prop smallint, no_kab smallint, no_kec smallint, no_kel integer, last_sync timestamptz NOT NULL
 );
 CREATE TABLE kematian (
     no_akta varchar(30), nik varchar(16), tgl_mati date, tgl_lapor date, no_prop smallint, no_kab smallint,
@@ -115,12 +116,13 @@ class CivilRegistry:
     @contextmanager
     def administrator(self) -> Iterator[psycopg.Connection]:
         """A connection of the registry's own administrator; committed at the end."""
-        with psycopg.connect(**self.administrator_conninfo()) as connection:
+        with psycopg.connect(self.administrator_conninfo()) as connection:
             yield connection
 
-    def administrator_conninfo(self, database: str = DATABASE) -> dict[str, str]:
+    def administrator_conninfo(self, database: str = DATABASE) -> str:
         """How the registry's own administrator connects."""
-        return self.server.conninfo(self.server.superuser, self.server.admin_password, database)
+        server = self.server
+        return make_conninfo(**server.conninfo(server.superuser, server.admin_password, database))
 
     def load(self, population: Population) -> None:
         """Put a population into the tables, in place of what they hold."""
@@ -144,7 +146,7 @@ class CivilRegistry:
     def _prepare(self) -> None:
         if not (self.directory / "reader.password").exists():
             write_private(self.directory / "reader.password", f"{secrets.token_urlsafe(24)}\n".encode())
-        with psycopg.connect(**self.administrator_conninfo("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.administrator_conninfo("postgres"), autocommit=True) as connection:
             reader = sql.Identifier(READER)
             with suppress(psycopg.errors.DuplicateObject):
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(reader))

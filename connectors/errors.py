@@ -1,0 +1,159 @@
+"""What can go wrong between the bus and an agency's system.
+
+::
+
+    RetryLater
+    ├── SourceUnreachable     no route, no listener, no answer in time
+    ├── SourceBusy            the source is there and has no room, or a page took too long
+    └── SourceInterrupted     the line was cut in the middle of a page
+    FixSource
+    ├── SourceNotTrusted      the certificate does not prove the registered name
+    ├── SourceLoginRefused    name or password is not accepted
+    ├── ReadingNotAllowed     the account may not read what the contract names
+    ├── DatasetMissing        the table, view or path is not there
+    ├── ColumnsMissing        columns of the contract are not there
+    ├── PageUnreadable        a page is cut off, is HTML, or breaks its own rules
+    ├── PageTooLarge          a page holds more than it may
+    ├── KeyNotSelective       more rows share one key than a page can hold
+    └── CursorRepeated        the source sends the reader in a circle
+    FixContract
+    ├── ConfigurationInvalid  the connector's part of a contract is wrong
+    └── TokenNotOurs          a page token belongs to another slice or another shape
+
+Every error says at which system, dataset, slice and page it happened. None carries a value or a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from foundation.errors import FixContract, FixSource, LintasError, RetryLater
+
+__all__ = [
+    "ColumnsMissing",
+    "ConfigurationInvalid",
+    "CursorRepeated",
+    "DatasetMissing",
+    "KeyNotSelective",
+    "PageTooLarge",
+    "PageUnreadable",
+    "Place",
+    "ReadingNotAllowed",
+    "SourceBusy",
+    "SourceInterrupted",
+    "SourceLoginRefused",
+    "SourceNotTrusted",
+    "SourceUnreachable",
+    "TokenNotOurs",
+    "placed",
+]
+
+
+class SourceUnreachable(RetryLater):
+    """No route, no listener, or no answer in time."""
+
+
+class SourceBusy(RetryLater):
+    """The source is there and has no room, or a page took too long."""
+
+
+class SourceInterrupted(RetryLater):
+    """The line was cut in the middle of a page."""
+
+
+class SourceNotTrusted(FixSource):
+    """The certificate does not prove the registered name."""
+
+
+class SourceLoginRefused(FixSource):
+    """Name or password is not accepted."""
+
+
+class ReadingNotAllowed(FixSource):
+    """The account may not read what the contract names."""
+
+
+class DatasetMissing(FixSource):
+    """The table, view or path is not there."""
+
+
+class ColumnsMissing(FixSource):
+    """Columns of the contract are not there; names the closest ones that are."""
+
+    def __init__(self, dataset: str, missing: Sequence[str], found: Sequence[str]) -> None:
+        closest = {name: difflib.get_close_matches(name, found, n=1, cutoff=0.4) for name in missing}
+        hints = [f"{name} (closest: {near[0]})" if near else name for name, near in closest.items()]
+        super().__init__(
+            f"{dataset} has no column {', '.join(hints)}",
+            why=f"The columns found are {', '.join(found) or 'none'}",
+            remedy="Ask the agency whether the column was renamed; then change physicalName in the contract",
+            dataset=dataset,
+            missing=tuple(missing),
+            found=tuple(found),
+            closest={name: near[0] for name, near in closest.items() if near},
+        )
+
+
+class PageUnreadable(FixSource):
+    """A page is cut off, is not what was agreed, or breaks its own rules."""
+
+
+class PageTooLarge(FixSource):
+    """A page holds more than it may."""
+
+
+class KeyNotSelective(FixSource):
+    """More rows share one key than a page can hold."""
+
+
+class CursorRepeated(FixSource):
+    """The source sends the reader in a circle."""
+
+
+class ConfigurationInvalid(FixContract):
+    """The connector's part of a contract is wrong; holds every problem."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The connector's part of the contract has {len(problems)} problem(s)",
+            why="; ".join(problems),
+            remedy="Correct the named fields under servers in the contract; docs/reference/connectors.md lists them",
+            problems=tuple(problems),
+        )
+
+
+class TokenNotOurs(FixContract):
+    """A page token belongs to another slice or another shape of the dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a source something happened."""
+
+    system_id: str
+    dataset: str
+    slice_id: str = ""
+    page: int | None = None
+
+    def __str__(self) -> str:
+        parts = [f"system {self.system_id}", self.dataset]
+        parts += [f"slice {self.slice_id}"] if self.slice_id else []
+        parts += [f"page {self.page}"] if self.page is not None else []
+        return ", ".join(parts)
+
+
+@contextmanager
+def placed(place: Place) -> Iterator[None]:
+    """Let every error that passes say at which system, dataset, slice and page it happened."""
+    try:
+        yield
+    except LintasError as error:
+        if "system_id" not in error.attributes or "slice_id" not in error.attributes:
+            error.attributes.update(
+                system_id=place.system_id, dataset=place.dataset, slice_id=place.slice_id, page=place.page
+            )
+            error.what = f"{error.what.rstrip('.')} (at {place})"
+        raise
