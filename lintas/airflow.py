@@ -6,6 +6,7 @@ one file of mode 0600 rather than in the environment, which every task would inh
 
 import base64
 import configparser
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from foundation.files import write_private
 from lintas import loopback
 from lintas.errors import AirflowRefused, NotRunning, RunDidNotFinish
 from lintas.supervisor import ProcessSpec
@@ -42,8 +44,6 @@ class AirflowInstallation:
 
     home: Path
     """The home of the bus; Airflow's own is `<home>/airflow`."""
-    database_url: str
-    """SQLAlchemy URL of the database `airflow` for the driver psycopg, with a host or a socket directory."""
     port: int
     parallelism: int = 4
 
@@ -64,46 +64,46 @@ class AirflowInstallation:
             "NO_COLOR": "1",
         }
 
-    def configure(self) -> None:
-        """Write the configuration, keys and password file; keep keys that exist."""
+    def configure(self, database_url: str) -> None:
+        """Write the configuration, keys and password file; keep keys that exist.
+
+        Args:
+            database_url: SQLAlchemy URL of the database `airflow`, with a host or a socket directory.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / "plugins").mkdir(exist_ok=True)
         passwords = self.folder / "passwords.json"
         if not passwords.exists():
-            _write_private(passwords, json.dumps({ADMIN: secrets.token_urlsafe(18)}) + "\n")
+            write_private(passwords, json.dumps({ADMIN: secrets.token_urlsafe(18)}).encode() + b"\n")
         parser = configparser.RawConfigParser()
         parser.optionxform = str  # type: ignore[assignment,method-assign]
-        parser.read_dict(self._sections())
+        parser.read_dict(self._sections(database_url))
         text = io.StringIO()
         parser.write(text)
-        _write_private(self.folder / "airflow.cfg", text.getvalue())
+        write_private(self.folder / "airflow.cfg", text.getvalue().encode())
 
     def migrate(self) -> None:
         """Bring Airflow's own database to its current schema; quick when it is there already."""
         marker = self.folder / "migrated"
-        wanted = f"{_airflow_version()} {_without_password(self.database_url)}"
+        configuration = (self.folder / "airflow.cfg").read_bytes()
+        wanted = f"{_airflow_version()} {hashlib.sha256(configuration).hexdigest()}"
         if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
             return
-        log_path = self.home / "logs" / "airflow-migrate.log"
-        log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with log_path.open("ab") as output:
-            subprocess.run(
-                _command("db", "migrate"),
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=True,
-            )
-        _write_private(marker, wanted)
+        subprocess.run(
+            _command("db", "migrate"),
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+        write_private(marker, wanted.encode())
 
-    def processes(self, after: tuple[str, ...] = ()) -> list[ProcessSpec]:
+    def processes(self, environment: Mapping[str, str], after: tuple[str, ...] = ()) -> list[ProcessSpec]:
         """Airflow's four processes for the supervisor, each watched through its own heartbeat."""
         return [
             ProcessSpec(
                 name=f"airflow-{name}",
                 command=_command(*arguments, *self._listen(name)),
-                environment=self.environment,
+                environment={**environment, **self.environment},
                 healthy=self._health_check(name),
                 after=after,
                 stop_timeout=20.0,
@@ -132,8 +132,8 @@ class AirflowInstallation:
 
         return healthy
 
-    def _sections(self) -> dict[str, dict[str, str]]:
-        asynchronous = self.database_url.replace("postgresql+psycopg:", "postgresql+asyncpg:")
+    def _sections(self, database_url: str) -> dict[str, dict[str, str]]:
+        asynchronous = "postgresql+asyncpg:" + database_url.partition(":")[2]
         import dags
 
         return _escaped(
@@ -153,7 +153,7 @@ class AirflowInstallation:
                     "killed_task_cleanup_time": "15",
                 },
                 "database": {
-                    "sql_alchemy_conn": self.database_url,
+                    "sql_alchemy_conn": database_url,
                     "sql_alchemy_conn_async": asynchronous,
                     "sql_alchemy_pool_size": "3",
                     "sql_alchemy_max_overflow": "5",
@@ -199,7 +199,7 @@ class AirflowInstallation:
         """One of Airflow's own keys; made once. Fernet wants exactly 32 bytes, the others take as much."""
         path = self.folder / f"{name}.key"
         if not path.exists():
-            _write_private(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii"))
+            write_private(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
         return path.read_text(encoding="ascii")
 
 
@@ -226,7 +226,9 @@ class AirflowApi:
 
     def dag_ids(self) -> list[str]:
         """The DAGs that Airflow has parsed, sorted."""
-        return sorted(dag["dag_id"] for dag in self._call("GET", "/api/v2/dags?limit=100", "list the DAGs")["dags"])
+        return sorted(
+            dag["dag_id"] for dag in self._call("GET", "/api/v2/dags?limit=100", "list the DAGs")["dags"]
+        )
 
     def import_errors(self) -> list[str]:
         """What Airflow could not parse, as it says it."""
@@ -251,7 +253,11 @@ class AirflowApi:
         return {task["task_id"]: task["state"] for task in found}
 
     def wait(
-        self, dag_id: str, run_id: str, timeout: float = 300.0, on_change: Callable[[dict[str, str | None]], None] | None = None
+        self,
+        dag_id: str,
+        run_id: str,
+        timeout: float = 300.0,
+        on_change: Callable[[dict[str, str | None]], None] | None = None,
     ) -> DagRun:
         """Wait until a run has finished.
 
@@ -306,7 +312,9 @@ class AirflowApi:
     def _login(self) -> str:
         if self._token is None:
             body = {"username": ADMIN, "password": self._installation.password()}
-            answer = loopback.ask(self._installation.port, "/auth/token", method="POST", body=body, timeout=30.0)
+            answer = loopback.ask(
+                self._installation.port, "/auth/token", method="POST", body=body, timeout=30.0
+            )
             if answer.status >= 300:
                 raise AirflowRefused("log in", answer.status)
             self._token = str(answer.body["access_token"])
@@ -323,21 +331,8 @@ def _airflow_version() -> str:
     return version("apache-airflow")
 
 
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
 def _escaped(sections: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    return {name: {key: value.replace("%", "%%") for key, value in options.items()} for name, options in sections.items()}
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file in one step, readable by nobody else at any moment."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    return {
+        name: {key: value.replace("%", "%%") for key, value in options.items()}
+        for name, options in sections.items()
+    }

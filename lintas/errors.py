@@ -42,7 +42,9 @@ class NotRunning(FixInstallation):
     code = "not-running"
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} does not answer", remedy="start the bus first: lintas up", what_is_missing=what)
+        super().__init__(
+            f"{what} does not answer", remedy="start the bus first: lintas up", what_is_missing=what
+        )
 
 
 class AirflowRefused(RetryLater):

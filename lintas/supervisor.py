@@ -54,6 +54,8 @@ class ProcessSpec:
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     healthy: Callable[[], bool] = lambda: True
+    once: bool = False
+    """A task rather than a service: done, and thereby healthy, when it ends with exit code 0."""
     after: tuple[str, ...] = ()
     """Processes that must be healthy before this one starts."""
     start_timeout: float = 90.0
@@ -210,10 +212,13 @@ class Supervisor:
             if time.monotonic() >= member.restart_at:
                 self._launch(member)
             return
-        if member.process is not None and member.process.poll() is not None:
+        if member.process is None or member.process.poll() is None:
+            self._check(member)
+        elif not member.spec.once or member.process.returncode != 0:
             self._ended_by_itself(member, member.process.returncode)
-            return
-        self._check(member)
+        elif member.healthy_after is None:
+            member.healthy_after = time.monotonic() - member.started_at
+            self._become(member, ProcessState.HEALTHY)
 
     def _launch(self, member: _Member) -> None:
         spec = member.spec
@@ -222,7 +227,15 @@ class Supervisor:
             descriptor = os.open(member.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             member.output = os.fdopen(descriptor, "ab", buffering=0)
         member.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARDIAN), str(os.getpid()), str(spec.stop_timeout), *spec.command],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(GUARDIAN),
+                str(os.getpid()),
+                str(spec.stop_timeout),
+                *spec.command,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=member.output,
             stderr=subprocess.STDOUT,
@@ -237,13 +250,13 @@ class Supervisor:
         now = time.monotonic()
         if now < member.check_at:
             return
-        well = _is_well(member.spec)
+        well = not member.spec.once and _is_well(member.spec)
         lived = now - member.started_at
         if well and member.healthy_after is None:
             member.healthy_after = lived
         if well and lived > member.spec.restart.forgiven_after:
             member.failures = 0
-        member.check_at = now + (1.0 if well else 0.1)
+        member.check_at = now + (1.0 if well else 0.2)
         if well:
             self._become(member, ProcessState.HEALTHY)
         elif member.state is ProcessState.HEALTHY:
@@ -302,18 +315,30 @@ def instance_lock(home: Path) -> Iterator[None]:
     folder = home / "run"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "supervisor.pid"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _lock(path)
+    if descriptor is None:
+        raise AlreadyRunning(home, path.read_text(encoding="ascii", errors="replace").strip())
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            raise AlreadyRunning(home, holder) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
         path.unlink(missing_ok=True)
     finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock the file that bears the name now: an earlier holder removes it just before it lets go."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
         os.close(descriptor)
 
 

@@ -1,0 +1,36 @@
+"""What the page of a DAG says in Airflow's user interface."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schemas.contracts import Contract
+
+__all__ = ["dag_page"]
+
+
+def dag_page(contract: "Contract") -> str:
+    """Markdown: what is synced, from whom, how often, under which rules."""
+    hours = contract.freshness.total_seconds() / 3600
+    fields = "\n".join(f"| `{field.name}` | `{field.physical_name}` |" for field in contract.mapping)
+    return f"""
+### {contract.id}
+
+{contract.description}
+
+| | |
+|---|---|
+| provider | {contract.agency} |
+| contract | version {contract.version}, `{contract.hash[:16]}` |
+| record type | {contract.record_type.name} v{contract.record_type.major} |
+| schedule | `{contract.schedule}` (WIB) |
+| promised freshness | {hours:g} h |
+| snapshot | {contract.snapshot} |
+| absence means | {"no" if contract.closed_world else "unknown"} |
+
+A run that finds nothing changed at the source writes nothing but its two entries in the log.
+Rejected rows: `lintas quarantine list {contract.id}`.
+
+| field | field at the source |
+|---|---|
+{fields}
+"""

@@ -1,0 +1,92 @@
+"""Strings the four steps of a sync into a DAG of fixed shape; the steps themselves are in `records.sync`."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Asset, DeadlineAlert, DeadlineReference, SyncCallback, task
+from airflow.sdk.definitions.timetables.trigger import CronTriggerTimetable
+
+from dags import steps
+from dags.contracts import contracts_to_schedule, dag_id_of
+from dags.documentation import dag_page
+from dags.outcomes import deadline_missed, end_batch_of_failed_run, outcome_for_airflow
+
+if TYPE_CHECKING:
+    from schemas.contracts import Contract
+
+__all__ = ["build_sync_dag", "build_sync_dags"]
+
+RETRIES: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+}
+TIMEZONE = "Asia/Jakarta"
+
+
+def build_sync_dags() -> list[DAG]:
+    """One DAG per contract that can be loaded, in the order of the dataset ids."""
+    return [build_sync_dag(contract) for contract in contracts_to_schedule()]
+
+
+def build_sync_dag(contract: "Contract") -> DAG:
+    """The DAG of one contract: open_batch, land, assess, publish. What travels between them are ids."""
+    with DAG(
+        dag_id=dag_id_of(contract.id),
+        dag_display_name=contract.id,
+        description=f"Sync of {contract.id}, contract version {contract.version}",
+        schedule=CronTriggerTimetable(contract.schedule, timezone=TIMEZONE, run_immediately=timedelta(0)),
+        catchup=False,
+        max_active_runs=1,
+        default_args={"owner": contract.agency, **RETRIES},
+        tags={"sync", contract.agency, contract.record_type.name},
+        doc_md=dag_page(contract),
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=contract.freshness,
+            callback=SyncCallback(deadline_missed, kwargs={"dataset": contract.id}),
+        ),
+        on_failure_callback=end_batch_of_failed_run,
+    ) as dag:
+        outlets = [Asset(name=f"lintas://records/{contract.id}", uri=f"lintas://records/{contract.id}")]
+        _wire(contract.id, outlets)
+    return dag
+
+
+def _wire(dataset: str, outlets: Iterable[Asset]) -> None:
+    batch = open_batch(dataset)
+    publish.override(outlets=list(outlets))(dataset, assess(dataset, land(dataset, batch)))
+
+
+@task(
+    doc_md="Decides, commits the entry `sync.started`, plans the slices; nothing is asked of the source before."
+)
+def open_batch(dataset: str, **context: Any) -> str:
+    """Give the id of the batch that the other tasks work on."""
+    with outcome_for_airflow(dataset, context):
+        return steps.open_batch(dataset, run_id=context["run_id"])
+
+
+@task(
+    doc_md="Reads, maps and validates page by page; each page is one commit. A retry resumes after the last page."
+)
+def land(dataset: str, batch_id: str, **context: Any) -> str:
+    """Give the same id on."""
+    with outcome_for_airflow(dataset, context):
+        return steps.land(dataset, batch_id)
+
+
+@task(doc_md="Runs the contract's expectations by SQL over the whole batch: pass, warn or hold.")
+def assess(dataset: str, batch_id: str, **context: Any) -> str:
+    """Give the same id on."""
+    with outcome_for_airflow(dataset, context):
+        return steps.assess(dataset, batch_id)
+
+
+@task(doc_md="One transaction: merge, history, cursor, change feed and the entry `sync.completed`.")
+def publish(dataset: str, batch_id: str, **context: Any) -> str:
+    """Give the same id on."""
+    with outcome_for_airflow(dataset, context):
+        return steps.publish(dataset, batch_id)

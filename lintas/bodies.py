@@ -1,0 +1,132 @@
+"""What each process of the group does between its start and the request to end it."""
+
+import os
+import signal
+import threading
+from types import FrameType
+
+from foundation import telemetry
+from foundation.installation import Installation
+from lintas.heartbeat import Heartbeat
+
+__all__ = ["keep_database", "prepare_airflow", "run_api", "run_sandbox", "run_sequencer"]
+
+BEAT_SECONDS = 1.0
+log = telemetry.logger(__name__)
+
+
+def keep_database() -> None:
+    """Prepare the installation and keep its embedded server alive; an external one is only watched."""
+    installation = _installation("database")
+    ending = _ending()
+    heartbeat = Heartbeat(installation.home, "database")
+    server = installation.database.server
+    try:
+        installation.prepare()
+        while True:
+            if server is not None and not server.is_running:
+                log.warning("database ended by itself, starting it again")
+                server.start()
+            heartbeat.beat()
+            if ending.wait(BEAT_SECONDS):
+                return
+    finally:
+        heartbeat.clear()
+        installation.database.stop()
+
+
+def run_sequencer() -> None:
+    """Drain the outbox until asked to end."""
+    from audit.sequencer import Sequencer
+
+    installation = _installation("sequencer")
+    ending = _ending()
+    heartbeat = Heartbeat(installation.home, "sequencer")
+    beats = threading.Thread(target=_beat_until, args=(heartbeat, ending), daemon=True)
+    beats.start()
+    try:
+        with Sequencer(installation) as worker:
+            worker.run(ending)
+    finally:
+        ending.set()
+        beats.join()
+        heartbeat.clear()
+
+
+def run_api() -> None:
+    """Serve the HTTP API over TLS with this installation's certificate; no access log holds a body or a query."""
+    import uvicorn
+
+    installation = _installation("api")
+    settings = installation.settings
+    certificate, key = installation.authority.issue("api", [settings.api_host, "localhost"])
+    uvicorn.run(
+        "web.app:create_app",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        workers=settings.api_workers if settings.api_workers > 1 else None,
+        ssl_certfile=str(certificate),
+        ssl_keyfile=str(key),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def run_sandbox() -> None:
+    """Serve the practice agencies and write down how to reach them."""
+    from sandbox.agencies import start
+
+    from lintas.practice_agencies import write_agencies
+
+    installation = _installation("sandbox")
+    ending = _ending()
+    heartbeat = Heartbeat(installation.home, "sandbox")
+    settings = installation.settings
+    agencies = start(installation.home / "sandbox", settings.people, settings.seed)
+    try:
+        write_agencies(installation, agencies)
+        _beat_until(heartbeat, ending)
+    finally:
+        heartbeat.clear()
+        agencies.stop()
+
+
+def prepare_airflow() -> None:
+    """Write Airflow's configuration and migrate its database."""
+    from foundation.database import DatabaseName, Role
+    from lintas.airflow import AirflowInstallation
+
+    installation = _installation("airflow-database")
+    settings = installation.settings
+    airflow = AirflowInstallation(settings.home, settings.airflow_port, settings.airflow_parallelism)
+    url = installation.database.url(Role.AIRFLOW, DatabaseName.AIRFLOW)
+    airflow.configure(url.render_as_string(hide_password=False))
+    airflow.migrate()
+
+
+def _installation(process: str) -> Installation:
+    telemetry.configure(process)
+    os.umask(0o077)
+    return Installation.open()
+
+
+def _ending() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    event = threading.Event()
+
+    def ask_to_end(_number: int, _frame: FrameType | None) -> None:
+        event.set()
+
+    signal.signal(signal.SIGTERM, ask_to_end)
+    signal.signal(signal.SIGINT, ask_to_end)
+    return event
+
+
+def _beat_until(heartbeat: Heartbeat, ending: threading.Event) -> None:
+    while True:
+        heartbeat.beat()
+        if ending.wait(BEAT_SECONDS):
+            return

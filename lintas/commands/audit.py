@@ -1,0 +1,99 @@
+"""The log: is it whole, what does an entry say, who used somebody's data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lintas.output import AsJson, console, print_fields, print_json, print_rows
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = typer.Typer(no_args_is_help=True, help="Verify, prove and read the transparency log.")
+    for name, body in {
+        "verify": verify,
+        "prove": prove,
+        "show": show,
+        "subject": subject,
+        "export": export,
+    }.items():
+        group.command(name)(body)
+    app.add_typer(group, name="audit", rich_help_panel="Trust")
+
+
+def verify(as_json: AsJson = False) -> None:
+    """Recompute the whole log: entries, tree, tiles and checkpoints; name the first that is wrong."""
+    from lintas.log_view import verify_whole_log
+
+    report = verify_whole_log()
+    if as_json:
+        print_json(report.fields)
+    else:
+        out = console()
+        for line in report.lines:
+            out.print(line, soft_wrap=True)
+    if not report.whole:
+        raise typer.Exit(70)
+
+
+def prove(
+    entry: Annotated[str, typer.Argument(help="The entry's id.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File for the receipt (default: standard output).")
+    ] = None,
+) -> None:
+    """Write the receipt of an entry: its bytes and the proof that the log holds them (C2SP tlog-proof)."""
+    from lintas.log_view import receipt_of
+
+    text = receipt_of(entry)
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        to.write_text(text, encoding="utf-8")
+
+
+def show(
+    entry: Annotated[
+        str | None, typer.Argument(help="An entry's id or its number; the latest ones without.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the latest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show one entry, or the latest ones. Reading the log is itself logged."""
+    from lintas.log_view import latest_entries, one_entry
+
+    if entry is not None:
+        print_fields(one_entry(entry), as_json=as_json)
+        return
+    columns = ("number", "occurred_at", "kind", "provider", "consumer", "purpose", "outcome")
+    print_rows(latest_entries(limit), columns, as_json=as_json, empty="the log is empty")
+
+
+def subject(
+    nik_file: Annotated[
+        Path,
+        typer.Option(
+            "--nik-file",
+            help="File whose first line is the NIK (never on the command line); `-` reads it from standard input.",
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Who used somebody's data: every exchange about one person. Asking is itself logged."""
+    from lintas.log_view import exchanges_about
+
+    columns = ("occurred_at", "consumer", "purpose", "fields", "outcome", "entry_id")
+    print_rows(exchanges_about(nik_file), columns, as_json=as_json, empty="nobody used this person's data")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the public part of the log (checkpoint, tiles, key) for auditors to check elsewhere."""
+    from lintas.log_view import export_log
+
+    print_fields(export_log(folder), as_json=as_json)

@@ -1,0 +1,73 @@
+"""The processes of the bus, each a plain command; `lintas up` runs them as one group."""
+
+from typing import Annotated
+
+import typer
+
+from lintas.output import AsJson, console, print_json
+
+__all__ = ["register"]
+
+PANEL = "Processes (started by `lintas up`)"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for name, body in {
+        "database": database,
+        "sequencer": sequencer,
+        "api": api,
+        "sandbox": sandbox,
+        "airflow-database": airflow_database,
+    }.items():
+        app.command(name, rich_help_panel=PANEL)(body)
+    app.command("sync", rich_help_panel="Data")(sync)
+
+
+def database() -> None:
+    """Keep the embedded PostgreSQL running: prepare it, watch it, end it with this process."""
+    from lintas.bodies import keep_database
+
+    keep_database()
+
+
+def sequencer() -> None:
+    """Number the entries of the log, build its tiles and sign its checkpoints."""
+    from lintas.bodies import run_sequencer
+
+    run_sequencer()
+
+
+def api() -> None:
+    """Serve the HTTP API over TLS."""
+    from lintas.bodies import run_api
+
+    run_api()
+
+
+def sandbox() -> None:
+    """Serve the practice agencies: a civil registry (SQL) and a tax office (REST)."""
+    from lintas.bodies import run_sandbox
+
+    run_sandbox()
+
+
+def airflow_database() -> None:
+    """Configure Airflow and bring its own database to its current schema."""
+    from lintas.bodies import prepare_airflow
+
+    prepare_airflow()
+
+
+def sync(
+    dataset: Annotated[str, typer.Argument(help="The dataset, as `agency/dataset`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Run one sync here and now, without Airflow: open, land, assess, publish."""
+    from lintas.sync_report import print_sync_report, run_one_sync
+
+    report = run_one_sync(dataset)
+    if as_json:
+        print_json(report)
+    else:
+        print_sync_report(console(), report)

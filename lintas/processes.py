@@ -1,0 +1,103 @@
+"""The group of processes that `lintas up` starts: what each runs, what it needs, how it shows that it is well."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from foundation.settings import Settings
+from lintas import loopback
+from lintas.airflow import COMPONENTS, AirflowInstallation
+from lintas.heartbeat import Heartbeat
+from lintas.supervisor import ProcessSpec
+
+__all__ = ["bus_processes", "command", "practice_processes"]
+
+BEAT_LIMIT_SECONDS = 15.0
+
+
+def bus_processes(settings: Settings) -> list[ProcessSpec]:
+    """Database, sequencer, API and Airflow."""
+    return [
+        _beating(settings, "database", stop_timeout=30.0),
+        _beating(settings, "sequencer", after=("database",)),
+        ProcessSpec(
+            "api",
+            command("api"),
+            _environment(settings),
+            healthy=_api_is_ready(settings),
+            after=("database",),
+            stop_timeout=10.0,
+        ),
+        ProcessSpec(
+            "airflow-database",
+            command("airflow-database"),
+            _environment(settings),
+            once=True,
+            after=("database",),
+        ),
+        *AirflowInstallation(settings.home, settings.airflow_port, settings.airflow_parallelism).processes(
+            _environment(settings), after=("airflow-database",)
+        ),
+    ]
+
+
+def practice_processes(settings: Settings) -> list[ProcessSpec]:
+    """The practice agencies and their introduction to the bus."""
+    return [
+        _beating(settings, "sandbox", start_timeout=300.0, stop_timeout=20.0),
+        ProcessSpec(
+            "introduction",
+            command("practice", "introduce"),
+            _environment(settings),
+            once=True,
+            after=("database", "sandbox"),
+        ),
+    ]
+
+
+def airflow_names() -> tuple[str, ...]:
+    """The names of Airflow's processes in the group."""
+    return tuple(f"airflow-{name}" for name in COMPONENTS)
+
+
+def command(*arguments: str) -> tuple[str, ...]:
+    """A command line of ours, run by this very interpreter."""
+    return (sys.executable, "-m", "lintas", *arguments)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return settings.as_environment()
+
+
+def _beating(
+    settings: Settings,
+    name: str,
+    *,
+    after: tuple[str, ...] = (),
+    start_timeout: float = 120.0,
+    stop_timeout: float = 15.0,
+) -> ProcessSpec:
+    heartbeat = Heartbeat(settings.home, name)
+    heartbeat.clear()
+    return ProcessSpec(
+        name,
+        command(name),
+        _environment(settings),
+        healthy=lambda: heartbeat.age() < BEAT_LIMIT_SECONDS,
+        after=after,
+        start_timeout=start_timeout,
+        stop_timeout=stop_timeout,
+    )
+
+
+def _api_is_ready(settings: Settings) -> Callable[[], bool]:
+    def ready() -> bool:
+        ca_file = authority_file(settings)
+        return loopback.ask(settings.api_port, "/health/ready", ca_file=ca_file, timeout=3.0).status == 200
+
+    return ready
+
+
+def authority_file(settings: Settings) -> Path:
+    """The certificate of the installation's own authority."""
+    return settings.home / "tls" / "ca.pem"
