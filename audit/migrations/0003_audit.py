@@ -94,7 +94,7 @@ BEGIN
     WHILE width > 1 LOOP
         SELECT string_agg(
                    sha256('\\x01'::bytea || substring(level FROM i * 64 + 1 FOR 64)), ''::bytea ORDER BY i
-               ) || CASE WHEN mod(width, 2) = 1 THEN substring(level FROM width * 32 - 31 FOR 32) ELSE ''::bytea END
+               ) || substring(level FROM width / 2 * 64 + 1)
           INTO level
           FROM generate_series(0, width / 2 - 1) AS i;
         width := octet_length(level) / 32;
