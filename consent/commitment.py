@@ -1,0 +1,138 @@
+"""The last look before data leaves: what was decided must still hold in the transaction that commits it.
+
+Invariant: between `hold` and the end of the transaction no agreement or consent relied on can change,
+because whoever changes one waits for the shared locks taken here; and what changed before is seen,
+because the revisions are re-read after the locks were taken.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.pq import TransactionStatus
+
+from audit.entry import RevisionReference
+from consent.decision import Decision
+from consent.errors import AgreementChanged, ConsentChanged, UnsuitableTransaction
+from consent.locks import agreement_key, consent_key, lock_shared
+from consent.quota import QuotaLeases, QuotaTaken, quota_day, take_quota
+from foundation import clock
+
+__all__ = ["QuotaLeases", "QuotaTaken", "hold", "quota_day", "take_quota"]
+
+_REREAD = """
+SELECT 'agreement' AS what, r.agreement_id AS id, r.revision, encode(r.hash, 'hex') AS hash,
+       %(at)s < r.valid_until AND (e.ended_at IS NULL OR %(at)s < e.ended_at) AS in_force,
+       current_setting('transaction_isolation') AS isolation
+  FROM unnest(%(agreements)s::text[]) AS wanted (agreement_id)
+ CROSS JOIN LATERAL (
+       SELECT * FROM consent.agreement_revision
+        WHERE agreement_id = wanted.agreement_id AND valid_from <= %(at)s
+        ORDER BY revision DESC LIMIT 1) AS r
+  LEFT JOIN consent.agreement_end AS e ON e.agreement_id = r.agreement_id
+UNION ALL
+(SELECT 'consent', consent_id::text, revision, encode(hash, 'hex'),
+        state = 'granted' AND (valid_until IS NULL OR %(at)s < valid_until),
+        current_setting('transaction_isolation')
+   FROM consent.consent_revision WHERE consent_id = %(consent)s::uuid
+  ORDER BY revision DESC LIMIT 1)
+"""
+
+_REVIEW = """
+INSERT INTO consent.emergency_review (decision_id, consumer, officer, reason, accessed_at, due_at)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+
+
+def hold(connection: Connection[Any], decision: Decision, at: datetime | None = None) -> None:
+    """Lock and re-read everything the decision rests on; call it in the transaction that commits.
+
+    Waits for a withdrawal that is being committed, and is then refused by it.
+    For an emergency access the review that is now due is written in the same transaction.
+
+    Raises:
+        ExchangeDenied: If the decision was no allowance in the first place.
+        AgreementChanged: If an agreement was revised, ended or ran out since.
+        ConsentChanged: If the consent was withdrawn, changed or ran out since.
+        UnsuitableTransaction: If the connection runs no transaction at READ COMMITTED.
+    """
+    decision.require_allowed()
+    moment = at or clock.now()
+    lock_shared(connection, _keys(decision))
+    if connection.info.transaction_status is not TransactionStatus.INTRANS:
+        raise _unsuitable("the connection commits every statement by itself")
+    current = _reread(connection, decision, moment)
+    for reference in decision.agreements:
+        if not _same(reference, current.get(("agreement", reference.id))):
+            raise AgreementChanged(
+                f"The agreement {reference.id} changed before the exchange was committed",
+                remedy="Ask again: the exchange will be decided on the agreement now in force.",
+                decision_id=decision.decision_id,
+                rules=["agreement.changed"],
+            )
+    consent = decision.consent
+    if consent is not None and not _same(consent, current.get(("consent", consent.id))):
+        raise ConsentChanged(
+            "The consent was withdrawn or changed before the exchange was committed",
+            remedy="Ask the data subject before asking again.",
+            decision_id=decision.decision_id,
+            rules=["consent.changed"],
+        )
+    _note_review(connection, decision)
+
+
+_Current = dict[tuple[str, str], tuple[int, str, bool]]
+
+
+def _keys(decision: Decision) -> list[int]:
+    keys = [agreement_key(reference.id) for reference in decision.agreements]
+    request = decision.request
+    if decision.consent is not None and request.subject is not None:
+        keys.append(consent_key(request.subject, request.consumer, request.purpose))
+    return keys
+
+
+def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -> _Current:
+    rows = connection.execute(
+        _REREAD,
+        {
+            "at": moment,
+            "agreements": [reference.id for reference in decision.agreements],
+            "consent": decision.consent.id if decision.consent else None,
+        },
+    ).fetchall()
+    if any(row[5] != "read committed" for row in rows):
+        raise _unsuitable("its snapshot is older than the locks")
+    return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+
+
+def _same(reference: RevisionReference, current: tuple[int, str, bool] | None) -> bool:
+    return current == (reference.revision, reference.hash, True)
+
+
+def _note_review(connection: Connection[Any], decision: Decision) -> None:
+    claim = decision.request.emergency
+    if claim is None:
+        return
+    request = decision.request
+    connection.execute(
+        _REVIEW,
+        [
+            decision.decision_id,
+            request.consumer,
+            claim.officer,
+            claim.reason,
+            request.at,
+            decision.review_due,
+        ],
+    )
+
+
+def _unsuitable(why: str) -> UnsuitableTransaction:
+    return UnsuitableTransaction(
+        "The exchange cannot be committed on this connection",
+        why=why,
+        remedy="Call hold inside a transaction at the isolation level READ COMMITTED.",
+    )

@@ -1,0 +1,141 @@
+"""Gathering what a decision may look at: two indexed queries, on the hot path of every exchange.
+
+Nothing that can change is cached. Terms are kept in memory by the hash of their bytes, which never change.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from psycopg import Connection
+
+from audit.entry import RevisionReference
+from audit.subjects import SubjectHandle
+from consent.errors import RevisionBroken
+from consent.exchange import AgreementFact, ConsentFact, ExchangeRequest, Facts, SystemFact
+from consent.quota import QuotaLeases, quota_day
+from consent.revision import ConsentRevision
+from consent.terms import AgreementRevision, AgreementTerms
+from consent.vocabulary import ConsentState
+from foundation.canonical import sha256_hex
+from participants import registry
+
+__all__ = ["gather"]
+
+# Of each agreement between the parties: the revision that governs at the moment, or, when none has
+# begun, the first one, so that a denial can say "not yet in force".
+_AGREEMENTS = """
+SELECT DISTINCT ON (r.agreement_id)
+       r.agreement_id, r.revision, encode(r.hash, 'hex'), e.ended_at, coalesce(q.leased, 0)
+  FROM consent.agreement_revision r
+  LEFT JOIN consent.agreement_end e ON e.agreement_id = r.agreement_id
+  LEFT JOIN consent.quota_day q ON q.agreement_id = r.agreement_id AND q.day = %(day)s
+ WHERE r.consumer = %(consumer)s AND r.provider = ANY(%(providers)s)
+ ORDER BY r.agreement_id, r.valid_from <= %(at)s DESC,
+          CASE WHEN r.valid_from <= %(at)s THEN r.revision ELSE -r.revision END DESC
+"""
+
+_CONSENT = """
+SELECT r.payload, encode(r.hash, 'hex'), r.revision, r.state
+  FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
+ WHERE c.subject = %s AND c.consumer = %s AND c.purpose = %s
+ ORDER BY r.revision DESC LIMIT 1
+"""
+
+
+def gather(
+    connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None = None
+) -> Facts:
+    """Everything stored that bears on a request.
+
+    Args:
+        connection: Any connection of a role that takes part in exchanges.
+        request: What is asked.
+        leases: This process's quota blocks, whose unused units count as left.
+    """
+    return Facts(
+        agreements=_agreements(connection, request, leases),
+        consent=_consent(connection, request),
+        agencies={},
+        systems={},
+    )
+
+
+def _agreements(
+    connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None
+) -> tuple[AgreementFact, ...]:
+    day = quota_day(request.at)
+    rows = connection.execute(
+        _AGREEMENTS,
+        {
+            "day": day,
+            "at": request.at,
+            "consumer": request.consumer,
+            "providers": sorted(request.providers),
+        },
+    ).fetchall()
+    terms = _TERMS.load(connection, [row[2] for row in rows])
+    facts = []
+    for agreement_id, revision, digest, ended_at, leased in rows:
+        agreed = terms[digest]
+        left = None
+        if agreed.quota_per_day is not None:
+            held = leases.available(agreement_id, day) if leases is not None else 0
+            left = max(0, agreed.quota_per_day - leased) + held
+        reference = RevisionReference(agreement_id, revision, digest)
+        facts.append(AgreementFact(reference, agreed, ended_at=ended_at, quota_left=left))
+    return tuple(facts)
+
+
+def _consent(connection: Connection[Any], request: ExchangeRequest) -> ConsentFact | None:
+    if request.subject is None:
+        return None
+    row = connection.execute(_CONSENT, [request.subject, request.consumer, request.purpose]).fetchone()
+    return _consent_fact(*row) if row else None
+
+
+def _consent_fact(payload: bytes, digest: str, revision: int, state: str) -> ConsentFact:
+    if sha256_hex(payload) != digest:
+        raise RevisionBroken("The bytes of a stored consent do not match their hash")
+    return ConsentRevision.model_validate_json(payload).as_fact()
+
+
+class _TermsCache:
+    """Parsed terms by the hash of their exact bytes; least recently used ones go first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._terms: OrderedDict[str, AgreementTerms] = OrderedDict()
+
+    def load(self, connection: Connection[Any], hashes: list[str]) -> dict[str, AgreementTerms]:
+        """The terms of every hash, read from the database where they are not in memory."""
+        with self._lock:
+            found = {digest: self._terms[digest] for digest in hashes if digest in self._terms}
+            for digest in found:
+                self._terms.move_to_end(digest)
+        missing = [digest for digest in hashes if digest not in found]
+        if missing:
+            found |= self._read(connection, missing)
+        return found
+
+    def _read(self, connection: Connection[Any], hashes: list[str]) -> dict[str, AgreementTerms]:
+        rows = connection.execute(
+            "SELECT encode(hash, 'hex'), payload FROM consent.agreement_revision WHERE hash = ANY(%s)",
+            [[bytes.fromhex(digest) for digest in hashes]],
+        )
+        read = {}
+        for digest, payload in rows.fetchall():
+            if sha256_hex(payload) != digest:
+                raise RevisionBroken("The bytes of a stored agreement do not match their hash")
+            read[digest] = AgreementRevision.parse(payload).terms
+        with self._lock:
+            self._terms |= read
+            while len(self._terms) > self._size:
+                self._terms.popitem(last=False)
+        return read
+
+
+_TERMS = _TermsCache(size=4096)
