@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from pydantic import ValidationError
 
 from foundation.canonical import sha256_hex
 from foundation.errors import Location
+from schemas.marked_yaml import MarkedDocument, YamlProblem, read_marked_yaml
 from verification.criteria import CLAIM, Expression, compile_expression
 from verification.errors import ServiceInvalid, ServiceProblem, ServiceUnknown
 from verification.expression import TODAY
-from verification.located_yaml import Located, parse
 from verification.service import Criterion, PublicService
-from verification.types import BOOL, DATE, INT, STRING, Kind, Scope, ValueType, type_of_annotation
+from verification.types import BOOL, DATE, INT, STRING, Kind, Scope, ValueType, type_of_column
 
 if TYPE_CHECKING:
     from schemas.record_types import RecordType
@@ -105,36 +104,34 @@ def load_catalogue(directory: Path | None, datasets: Mapping[str, RecordType]) -
 
 
 def _load(path: Path, datasets: Mapping[str, RecordType], problems: list[ServiceProblem]) -> Service | None:
-    text = path.read_text("utf-8")
+    content = path.read_bytes()
     try:
-        located = parse(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        problems.append(ServiceProblem(Location(path.name, line), "this is not YAML", "Correct the file."))
+        document = read_marked_yaml(content)
+    except YamlProblem as problem:
+        field = ".".join(str(part) for part in problem.path) or None
+        where = Location(path.name, problem.line, field=field)
+        problems.append(ServiceProblem(where, problem.message.rstrip("."), problem.remedy))
         return None
-    check = _Check(path.name, located, problems)
-    for repeated, line in located.repeated:
-        check.add(repeated, "the key stands twice", "Remove one of the two.", line)
+    check = _Check(path.name, document, problems)
     try:
-        definition = PublicService.model_validate(located.data)
+        definition = PublicService.model_validate(document.data)
     except ValidationError as error:
         for found in error.errors(include_input=False, include_url=False):
             check.add(found["loc"], _sentence(found["msg"]), "Correct the file; see docs/how-to.")
         return None
-    return _compile(definition, datasets, check, sha256_hex(text.encode()))
+    return _compile(definition, datasets, check, sha256_hex(content))
 
 
 @dataclass(frozen=True)
 class _Check:
     file: str
-    located: Located
+    document: MarkedDocument
     problems: list[ServiceProblem]
 
-    def add(self, path: tuple[str | int, ...], what: str, remedy: str, line: int | None = None) -> None:
+    def add(self, path: tuple[str | int, ...], what: str, remedy: str) -> None:
         where = Location(
             file=self.file,
-            line=line or self.located.line(path),
+            line=self.document.line(path),
             field=".".join(str(part) for part in path) or None,
         )
         self.problems.append(ServiceProblem(where, what, remedy))
@@ -207,14 +204,15 @@ def _evidence_scope(
 def _field_types(
     name: str, wanted: list[str], record_type: RecordType, check: _Check
 ) -> dict[str, ValueType]:
-    fields = record_type.model.model_fields
     types: dict[str, ValueType] = {}
     for position, field in enumerate(wanted):
-        if field not in fields:
+        column = record_type.column(field)
+        if column is None:
             what = f"{record_type.name} has no field {field!r}"
-            check.add(("evidence", name, "fields", position), what, f"It has: {', '.join(fields)}.")
+            known = ", ".join(record_type.column_names)
+            check.add(("evidence", name, "fields", position), what, f"It has: {known}.")
         else:
-            types[field] = type_of_annotation(fields[field].annotation)
+            types[field] = type_of_column(column)
     return types
 
 

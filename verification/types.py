@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING
+
+from schemas.identifiers import RegionCode
+from schemas.kinds import BooleanKind, CodeKind, DateKind, IntegerKind, TextKind
+
+if TYPE_CHECKING:
+    from schemas.record_types import Column
 
 
 class Kind(StrEnum):
@@ -54,27 +57,19 @@ class Scope:
     values: Mapping[str, ValueType]
 
 
-def type_of_annotation(annotation: Any) -> ValueType:
-    """Read the type of a pydantic field; what a criterion cannot compare safely counts as an identifier."""
-    if isinstance(annotation, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
-        return type_of_annotation(annotation.__value__)
-    origin = get_origin(annotation)
-    if origin is typing.Annotated:
-        return type_of_annotation(get_args(annotation)[0])
-    if origin is Literal:
-        return ValueType(Kind.STRING, codes=frozenset(str(code) for code in get_args(annotation)))
-    if origin in (typing.Union, types.UnionType):
-        inner = [argument for argument in get_args(annotation) if argument is not type(None)]
-        return type_of_annotation(inner[0]) if len(inner) == 1 else IDENTIFIER
-    return _type_of_class(annotation)
+def type_of_column(column: Column) -> ValueType:
+    """The type of a record's field; what a criterion cannot compare safely counts as an identifier."""
+    kind = column.kind
+    if isinstance(kind, CodeKind):
+        return ValueType(Kind.STRING, codes=frozenset(kind.codes))
+    if column.identifier_kind == RegionCode.kind:
+        return STRING
+    return next((ours for theirs, ours in _BY_KIND if isinstance(kind, theirs)), IDENTIFIER)
 
 
-def _type_of_class(annotation: Any) -> ValueType:
-    if not isinstance(annotation, type):
-        return IDENTIFIER
-    if issubclass(annotation, StrEnum):
-        return ValueType(Kind.STRING, codes=frozenset(str(member) for member in annotation))
-    plain = {bool: BOOL, int: INT, str: STRING, dt.date: DATE}
-    if annotation in plain:
-        return plain[annotation]
-    return STRING if annotation.__name__ == "RegionCode" else IDENTIFIER
+_BY_KIND: tuple[tuple[type, ValueType], ...] = (
+    (TextKind, STRING),
+    (DateKind, DATE),
+    (IntegerKind, INT),
+    (BooleanKind, BOOL),
+)

@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel
-
+from schemas.record_types import record_type
 from verification.types import BOOL, DATE, INT, STRING, Kind, Scope, ValueType
 
 TODAY = dt.date(2026, 6, 15)
 
 
-class PersonModel(BaseModel):
-    nik: str
-    birth_date: dt.date
-    region_code: str
-    sex: Literal["male", "female"]
-
-
-class DeathModel(BaseModel):
-    nik: str
-    death_date: dt.date | None = None
-
-
-class TaxModel(BaseModel):
-    standing: Literal["valid", "not_valid"]
-    tax_year: int
-
-
-@dataclass(frozen=True)
-class RecordTypeLike:
-    name: str
-    model: type[BaseModel]
-
-
-DATASETS: Any = {
-    "dukcapil-mojokerto/persons": RecordTypeLike("Person", PersonModel),
-    "dukcapil-mojokerto/deaths": RecordTypeLike("Death", DeathModel),
-    "kpp-mojokerto/tax-standing": RecordTypeLike("TaxStanding", TaxModel),
+DATASETS = {
+    "dukcapil-mojokerto/persons": record_type("Person"),
+    "dukcapil-mojokerto/deaths": record_type("Death"),
+    "kpp-mojokerto/tax-standing": record_type("TaxStanding"),
 }
 
 SCOPE = Scope(

@@ -78,7 +78,7 @@ def test_all_problems_are_told_at_once_with_file_and_line(tmp_path: Path) -> Non
         ("dataset: kpp-mojokerto/tax-standing", "dataset: kpp-mojokerto/taxes", "no contract describes"),
         ("identifier: resident", "identifier: alive", "another criterion"),
         ("processingTime: {workingDays: 5}", "processingTime: {workingDays: 5, hours: 3}", "Extra inputs"),
-        ("jumlah_pelaksana: 3", "jumlah_pelaksana: 3\n  jumlah_pelaksana: 4", "stands twice"),
+        ("jumlah_pelaksana: 3", "jumlah_pelaksana: 3\n  jumlah_pelaksana: 4", "stands here twice"),
         ("jumlah_pelaksana: 3", "jumlah_pelaksana: '3'", "valid integer"),
     ],
 )

@@ -29,7 +29,7 @@ CREATE TABLE verification.answer (
     sealed           bytea       NOT NULL
 );
 CREATE INDEX answer_subject ON verification.answer (subject, answered_at);
-COMMENT ON TABLE verification.answer IS 'Answers given; all that is about the person is sealed under their key';
+COMMENT ON TABLE verification.answer IS 'Answers given; what is about the person is sealed under their key';
 
 CREATE TABLE verification.idempotency (
     system       text        NOT NULL,
@@ -94,13 +94,13 @@ CREATE INDEX request_window_age ON verification.request_window (window_start);
 GRANT USAGE ON SCHEMA verification TO lintas_api, lintas_steward, lintas_auditor;
 GRANT SELECT, INSERT ON verification.answer, verification.referral, verification.referral_clock
     TO lintas_api, lintas_steward;
-GRANT SELECT, INSERT, DELETE ON verification.idempotency TO lintas_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON verification.idempotency TO lintas_api;
 GRANT UPDATE (due_at, stopped_at, decided_at, verdict, officer_id, kid, sealed, entry_id)
     ON verification.referral TO lintas_api, lintas_steward;
 GRANT SELECT, INSERT, DELETE ON verification.used_assertion TO lintas_api;
 GRANT SELECT, INSERT, DELETE, UPDATE (leased) ON verification.request_window TO lintas_api;
-GRANT SELECT (answer_id, consumer, system, service, service_version, purpose, fields, answered_at, decision_id,
-    entry_id) ON verification.answer TO lintas_auditor;
+GRANT SELECT (answer_id, consumer, system, service, service_version, purpose, fields, answered_at,
+    decision_id, entry_id) ON verification.answer TO lintas_auditor;
 GRANT SELECT (referral_id, answer_id, owner, consumer, service, criteria, opened_at, due_at, stopped_at,
     decided_at, officer_id, kid, entry_id) ON verification.referral TO lintas_auditor;
 GRANT SELECT ON verification.referral_clock TO lintas_auditor;

@@ -1,0 +1,117 @@
+"""Answers as they are stored: who asked and when in the clear, everything about the person sealed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from audit.subjects import SubjectHandle, SubjectKeys
+from foundation.errors import IntegrityBroken
+from verification.errors import AnswerUnknown
+
+_CONTEXT = b"lintas/verification/v1\x00"
+_NONCE_BYTES = 12
+
+Fields = Mapping[str, frozenset[str]]
+
+
+class AnswerDamaged(IntegrityBroken):
+    """What is stored of an answer does not open under its subject's key."""
+
+
+@dataclass(frozen=True)
+class AnswerRecord:
+    """An answer on the shelf; `sealed` opens only with its subject's data key."""
+
+    answer_id: UUID
+    consumer: str
+    system: str
+    service: str
+    service_version: str
+    purpose: str
+    subject: SubjectHandle
+    fields: Fields
+    answered_at: datetime
+    decision_id: UUID
+    entry_id: UUID
+    sealed: bytes
+
+
+_COLUMNS = (
+    "answer_id, consumer, system, service, service_version, purpose, subject, fields, answered_at, "
+    "decision_id, entry_id, sealed"
+)
+_INSERT = f"""
+INSERT INTO verification.answer ({_COLUMNS})
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""  # noqa: S608
+_SELECT = f"SELECT {_COLUMNS} FROM verification.answer WHERE answer_id = %s AND system = %s"  # noqa: S608
+
+
+def store(connection: psycopg.Connection[Any], record: AnswerRecord) -> None:
+    """Insert an answer in the caller's transaction."""
+    fields = orjson.dumps({dataset: sorted(names) for dataset, names in record.fields.items()}).decode()
+    connection.execute(
+        _INSERT,
+        (
+            record.answer_id,
+            record.consumer,
+            record.system,
+            record.service,
+            record.service_version,
+            record.purpose,
+            record.subject,
+            fields,
+            record.answered_at,
+            record.decision_id,
+            record.entry_id,
+            record.sealed,
+        ),
+    )
+
+
+def find(connection: psycopg.Connection[Any], answer_id: UUID, system: str) -> AnswerRecord:
+    """Find an answer that was given to this system.
+
+    Raises:
+        AnswerUnknown: When there is none, or it was given to another system: the two look alike.
+    """
+    row = connection.execute(_SELECT, (answer_id, system)).fetchone()
+    if row is None:
+        raise AnswerUnknown(
+            "There is no such answer", remedy="Use the id from the reply to your own question"
+        )
+    values = list(row)
+    values[7] = {dataset: frozenset(names) for dataset, names in values[7].items()}
+    return AnswerRecord(*values)
+
+
+def seal(keys: SubjectKeys, context: UUID, content: Mapping[str, Any]) -> bytes:
+    """Encrypt content about a subject; it opens only in the place (`context`) it was sealed for."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    plain = orjson.dumps(content)
+    return nonce + AESGCM(keys.data_key).encrypt(nonce, plain, _CONTEXT + context.bytes)
+
+
+def unseal(keys: SubjectKeys, context: UUID, blob: bytes) -> dict[str, Any]:
+    """Open what `seal` closed.
+
+    Raises:
+        AnswerDamaged: When it was changed, or belongs elsewhere.
+    """
+    nonce, sealed = blob[:_NONCE_BYTES], blob[_NONCE_BYTES:]
+    try:
+        plain = AESGCM(keys.data_key).decrypt(nonce, sealed, _CONTEXT + context.bytes)
+    except InvalidTag:
+        raise AnswerDamaged("Stored content does not open under its subject's key") from None
+    opened: dict[str, Any] = orjson.loads(plain)
+    return opened

@@ -1,0 +1,86 @@
+"""One key, one answer: a request that comes twice under one Idempotency-Key is answered once.
+
+Keys and requests may hold personal data, so only keyed digests of them are stored. The row is inserted in
+the transaction that stores the answer: of two requests racing under one key, one commits, the other replays.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from verification.errors import IdempotencyConflict
+
+KEPT_FOR = timedelta(hours=24)
+_SELECT = """
+SELECT request_tag, answer_id FROM verification.idempotency
+WHERE system = %s AND key_tag = %s AND created_at > %s
+"""
+_INSERT = """
+INSERT INTO verification.idempotency (system, key_tag, request_tag, answer_id, created_at)
+VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (system, key_tag) DO UPDATE
+    SET request_tag = EXCLUDED.request_tag, answer_id = EXCLUDED.answer_id, created_at = EXCLUDED.created_at
+    WHERE idempotency.created_at <= %s
+RETURNING 1
+"""
+
+
+class RacedByTwin(Exception):  # noqa: N818 - not an error: the twin's answer is replayed
+    """Another request under the same key committed first."""
+
+
+@dataclass(frozen=True)
+class IdempotentRequest:
+    """A request under an Idempotency-Key, as keyed digests."""
+
+    system: str
+    key_tag: bytes
+    request_tag: bytes
+
+
+def identify(secret: bytes, system: str, key: str, request: bytes) -> IdempotentRequest:
+    """Digest the key and the canonical request under the installation's own secret."""
+    return IdempotentRequest(
+        system,
+        hmac.digest(secret, b"key\x00" + system.encode() + b"\x00" + key.encode(), "sha256"),
+        hmac.digest(secret, b"request\x00" + request, "sha256"),
+    )
+
+
+def answer_given(
+    connection: psycopg.Connection[Any], request: IdempotentRequest, now: datetime
+) -> UUID | None:
+    """The answer that was already given to this request, if any.
+
+    Raises:
+        IdempotencyConflict: When the key was used for another request.
+    """
+    row = connection.execute(_SELECT, (request.system, request.key_tag, now - KEPT_FOR)).fetchone()
+    if row is None:
+        return None
+    if not hmac.compare_digest(row[0], request.request_tag):
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used for a different request",
+            remedy="Use a new key for a new request; repeat the old one unchanged to get its answer again",
+        )
+    found: UUID = row[1]
+    return found
+
+
+def remember(
+    connection: psycopg.Connection[Any], request: IdempotentRequest, answer_id: UUID, now: datetime
+) -> None:
+    """Tie the key to its answer in the caller's transaction.
+
+    Raises:
+        RacedByTwin: When another transaction did so first; the caller rolls back and replays.
+    """
+    row = (request.system, request.key_tag, request.request_tag, answer_id, now, now - KEPT_FOR)
+    if connection.execute(_INSERT, row).fetchone() is None:
+        raise RacedByTwin
