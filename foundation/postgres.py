@@ -117,6 +117,9 @@ class EmbeddedPostgres:
     @property
     def is_running(self) -> bool:
         """Whether the server accepts connections now."""
+        return self._accepts_connections()
+
+    def _accepts_connections(self) -> bool:
         state = _read_pid_file(self.data)
         return state is not None and state.ready and _is_postmaster(state.pid, self.data)
 
@@ -146,7 +149,7 @@ class EmbeddedPostgres:
             return
         make_private_directory(self.place, 0o711 if os.geteuid() == 0 else 0o700)
         with file_lock(self.directory / "start.lock"):
-            if self.is_running:
+            if self._accepts_connections():  # another process was faster
                 return
             self._initialise()
             self._clear_leftovers()

@@ -99,9 +99,7 @@ class Settings(BaseSettings):
             "the endpoints of registered systems are always allowed."
         ),
     )
-    vault_url: str | None = Field(
-        None, description="HashiCorp Vault (KV v2) of `vault:` secrets."
-    )
+    vault_url: str | None = Field(None, description="HashiCorp Vault (KV v2) of `vault:` secrets.")
     vault_token_file: Path | None = Field(None, description="File with the token for that Vault.")
 
     clock_offset_seconds: float = Field(

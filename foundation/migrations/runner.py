@@ -153,7 +153,7 @@ def _bridge_gaps(steps: list[ModuleType]) -> None:
     """While rooms are being written: a step whose predecessor is not there yet follows the last present."""
     expected = None
     for step in steps:
-        step.down_revision = expected
+        vars(step)["down_revision"] = expected
         expected = step.revision
 
 

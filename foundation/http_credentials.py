@@ -1,0 +1,151 @@
+"""Who the bus is when it calls: basic login, a header, or OAuth 2 client credentials."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from foundation.http_errors import LoginRefused, RequestRefused, UnexpectedContent
+
+if TYPE_CHECKING:
+    from foundation.http import HttpClient
+
+__all__ = ["BasicCredentials", "Credentials", "HeaderCredentials", "OAuth2ClientCredentials"]
+
+_SHORTEST_LIFE = 5.0
+_DEFAULT_LIFE = 300.0
+
+
+class Credentials(Protocol):
+    """Adds to a request what proves who we are."""
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of the next request."""
+
+    def renew(self, refused: dict[str, str]) -> bool:
+        """Get new credentials after these headers were refused; ``False`` when there is no way to."""
+
+
+class BasicCredentials:
+    """A user name and a password (RFC 7617)."""
+
+    def __init__(self, user: str, password: SecretStr) -> None:
+        self._user = user
+        self._password = password
+
+    def headers(self) -> dict[str, str]:
+        """Return the ``Authorization`` header."""
+        return {"Authorization": _basic(self._user, self._password.get_secret_value())}
+
+    def renew(self, refused: dict[str, str]) -> bool:  # noqa: ARG002 - a password cannot be renewed here
+        """Return ``False``."""
+        return False
+
+
+class HeaderCredentials:
+    """A key in a header, such as ``X-API-Key``."""
+
+    def __init__(self, name: str, value: SecretStr) -> None:
+        self._name = name
+        self._value = value
+
+    def headers(self) -> dict[str, str]:
+        """Return the header."""
+        return {self._name: self._value.get_secret_value()}
+
+    def renew(self, refused: dict[str, str]) -> bool:  # noqa: ARG002 - a key cannot be renewed here
+        """Return ``False``."""
+        return False
+
+
+class OAuth2ClientCredentials:
+    """OAuth 2 client credentials (RFC 6749 §4.4); one token shared by all threads until it ends.
+
+    Args:
+        client: Client that may call the token endpoint (its own credentials are not used).
+        token_url: The token endpoint.
+        client_id: Our name there.
+        client_secret: Our secret there.
+        scope: What we ask for, where the endpoint wants to know.
+        in_body: Send name and secret in the form instead of in the ``Authorization`` header.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        token_url: str,
+        client_id: str,
+        client_secret: SecretStr,
+        *,
+        scope: str | None = None,
+        in_body: bool = False,
+    ) -> None:
+        self._client = client
+        self._token_url = token_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._scope = scope
+        self._in_body = in_body
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._ends_at = 0.0
+
+    def headers(self) -> dict[str, str]:
+        """Return the ``Authorization`` header with a token that is still good.
+
+        Raises:
+            LoginRefused: When the token endpoint does not accept us.
+        """
+        with self._lock:
+            if self._token is None or time.monotonic() >= self._ends_at:
+                self._fetch()
+            return {"Authorization": f"Bearer {self._token}"}
+
+    def renew(self, refused: dict[str, str]) -> bool:
+        """Drop the refused token, unless another thread has renewed it already."""
+        with self._lock:
+            if refused.get("Authorization") == f"Bearer {self._token}":
+                self._token = None
+        return True
+
+    def _fetch(self) -> None:
+        form, headers = {"grant_type": "client_credentials"}, {}
+        if self._scope:
+            form["scope"] = self._scope
+        secret = self._client_secret.get_secret_value()
+        if self._in_body:
+            form |= {"client_id": self._client_id, "client_secret": secret}
+        else:
+            headers["Authorization"] = _basic(quote(self._client_id, safe=""), quote(secret, safe=""))
+        try:
+            reply = self._client.request_json(
+                "POST", self._token_url, form=form, headers=headers, idempotent=True, anonymous=True
+            )
+        except (LoginRefused, RequestRefused) as error:
+            raise LoginRefused(
+                "The token endpoint does not accept our name and secret",
+                remedy="Check client id and secret of the system, and that they have not been withdrawn",
+                **error.attributes,
+            ) from None
+        self._accept(reply)
+
+    def _accept(self, reply: Any) -> None:
+        token = reply.get("access_token") if isinstance(reply, dict) else None
+        if not isinstance(token, str) or not token.isascii() or not token:
+            raise UnexpectedContent(
+                "The token endpoint answered without an access token",
+                remedy="Check the address of the token endpoint",
+            )
+        life = reply.get("expires_in", _DEFAULT_LIFE)
+        seconds = float(life) if isinstance(life, int | float) else _DEFAULT_LIFE
+        self._token = token
+        self._ends_at = time.monotonic() + max(_SHORTEST_LIFE, seconds - min(30.0, seconds * 0.1))
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
