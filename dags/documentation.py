@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.contracts import Contract
+    from schemas.contract import Contract, FieldMapping
 
 __all__ = ["dag_page"]
 
@@ -11,7 +11,7 @@ __all__ = ["dag_page"]
 def dag_page(contract: "Contract") -> str:
     """Markdown: what is synced, from whom, how often, under which rules."""
     hours = contract.freshness.total_seconds() / 3600
-    fields = "\n".join(f"| `{field.name}` | `{field.physical_name}` |" for field in contract.mapping)
+    fields = "\n".join(f"| `{each.field}` | {_columns(each)} |" for each in contract.mapping)
     return f"""
 ### {contract.id}
 
@@ -22,7 +22,7 @@ def dag_page(contract: "Contract") -> str:
 | provider | {contract.agency} |
 | contract | version {contract.version}, `{contract.hash[:16]}` |
 | record type | {contract.record_type.name} v{contract.record_type.major} |
-| schedule | `{contract.schedule}` (WIB) |
+| schedule | `{contract.schedule}` ({contract.timezone}) |
 | promised freshness | {hours:g} h |
 | snapshot | {contract.snapshot} |
 | absence means | {"no" if contract.closed_world else "unknown"} |
@@ -34,3 +34,7 @@ Rejected rows: `lintas quarantine list {contract.id}`.
 |---|---|
 {fields}
 """
+
+
+def _columns(mapping: "FieldMapping") -> str:
+    return ", ".join(f"`{column}`" for column in mapping.source_columns) or "constant"

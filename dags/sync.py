@@ -13,7 +13,7 @@ from dags.documentation import dag_page
 from dags.outcomes import deadline_missed, end_batch_of_failed_run, outcome_for_airflow
 
 if TYPE_CHECKING:
-    from schemas.contracts import Contract
+    from schemas.contract import Contract
 
 __all__ = ["build_sync_dag", "build_sync_dags"]
 
@@ -23,7 +23,6 @@ RETRIES: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
-TIMEZONE = "Asia/Jakarta"
 
 
 def build_sync_dags() -> list[DAG]:
@@ -37,7 +36,9 @@ def build_sync_dag(contract: "Contract") -> DAG:
         dag_id=dag_id_of(contract.id),
         dag_display_name=contract.id,
         description=f"Sync of {contract.id}, contract version {contract.version}",
-        schedule=CronTriggerTimetable(contract.schedule, timezone=TIMEZONE, run_immediately=timedelta(0)),
+        schedule=CronTriggerTimetable(
+            contract.schedule, timezone=contract.timezone, run_immediately=timedelta(0)
+        ),
         catchup=False,
         max_active_runs=1,
         default_args={"owner": contract.agency, **RETRIES},
@@ -60,18 +61,14 @@ def _wire(dataset: str, outlets: Iterable[Asset]) -> None:
     publish.override(outlets=list(outlets))(dataset, assess(dataset, land(dataset, batch)))
 
 
-@task(
-    doc_md="Decides, commits the entry `sync.started`, plans the slices; nothing is asked of the source before."
-)
+@task(doc_md="Decides, commits the entry `sync.started`, plans the slices; only then is the source asked.")
 def open_batch(dataset: str, **context: Any) -> str:
     """Give the id of the batch that the other tasks work on."""
     with outcome_for_airflow(dataset, context):
         return steps.open_batch(dataset, run_id=context["run_id"])
 
 
-@task(
-    doc_md="Reads, maps and validates page by page; each page is one commit. A retry resumes after the last page."
-)
+@task(doc_md="Reads, maps and validates; each page is one commit. A retry resumes after the last page.")
 def land(dataset: str, batch_id: str, **context: Any) -> str:
     """Give the same id on."""
     with outcome_for_airflow(dataset, context):

@@ -1,7 +1,7 @@
 """The real Airflow as part of our group: its configuration, its four processes, its runs.
 
-Airflow keeps its own database (`airflow`) under a role that sees nothing of the bus. Its configuration stands in
-one file of mode 0600 rather than in the environment, which every task would inherit.
+Airflow keeps its own database (`airflow`) under a role that sees nothing of the bus. Its configuration stands
+in one file of mode 0600 rather than in the environment, which every task would inherit.
 """
 
 import base64
@@ -127,7 +127,7 @@ class AirflowInstallation:
             if component == "api-server":
                 return answer.status == 200
             report = answer.body[HEALTH_KEYS[component]]
-            heartbeat = next((v for k, v in report.items() if k.startswith("latest_")), None)
+            heartbeat = next(value for key, value in report.items() if key.startswith("latest_"))
             return report["status"] == "healthy" and datetime.fromisoformat(heartbeat) >= born
 
         return healthy

@@ -54,7 +54,7 @@ def run_sequencer() -> None:
 
 
 def run_api() -> None:
-    """Serve the HTTP API over TLS with this installation's certificate; no access log holds a body or a query."""
+    """Serve the HTTP API over TLS with this installation's certificate; there is no access log."""
     import uvicorn
 
     installation = _installation("api")

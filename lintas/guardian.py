@@ -1,9 +1,10 @@
 """Stands between the supervisor and one process, so that nothing outlives its parent.
 
-Run as ``python -I -S guardian.py PARENT_PID GRACE_SECONDS COMMAND...``; standard library only, so it starts in
-a few milliseconds and costs little memory. It
+Run as ``python -I -S guardian.py PARENT_PID GRACE_SECONDS COMMAND...``; standard library only, so it
+starts in a few milliseconds and costs little memory. It
 
-- is told by the kernel when the supervisor dies, however it dies (``PR_SET_PDEATHSIG``), and then ends the command;
+- is told by the kernel when the supervisor dies, however it dies (``PR_SET_PDEATHSIG``), and then ends the
+  command;
 - adopts whatever the command's own children leave behind (``PR_SET_CHILD_SUBREAPER``), so that workers whose
   parent was killed are found and ended too;
 - passes SIGTERM and SIGINT on, waits, and kills what does not end within the grace.
@@ -43,7 +44,8 @@ def _descendants(root: int) -> list[int]:
             continue
         if fields[0] != "Z":
             parents[int(name)] = int(fields[1])
-    found, frontier = [], {root}
+    found: list[int] = []
+    frontier = {root}
     while frontier:
         frontier = {pid for pid, parent in parents.items() if parent in frontier}
         found.extend(frontier)

@@ -1,7 +1,7 @@
 """Asks the group's own processes on 127.0.0.1 how they are.
 
-Everything that leaves the machine goes through `foundation.http`; this speaks only to addresses that never do,
-so it needs no retries, proxies or certificates of others.
+Everything that leaves the machine goes through `foundation.http`; this speaks only to addresses that never
+do, so it needs no retries, proxies or certificates of others.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""The group of processes that `lintas up` starts: what each runs, what it needs, how it shows that it is well."""
+"""The group that `lintas up` starts: what each process runs and needs, and how it shows that it is well."""
 
 import sys
 from collections.abc import Callable

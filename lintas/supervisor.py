@@ -112,8 +112,8 @@ class _Member:
 class Supervisor:
     """A group of processes with one life.
 
-    All children are started by one thread that lives as long as the group: the kernel's parent-death signal is
-    tied to the thread that forked, not to the process.
+    All children are started by one thread that lives as long as the group: the kernel's parent-death signal
+    is tied to the thread that forked, not to the process.
     """
 
     def __init__(self, home: Path, specs: Sequence[ProcessSpec]) -> None:
@@ -170,7 +170,7 @@ class Supervisor:
             raise ProcessDidNotStart(missing[0], self._members[missing[0]].log_file, "is not healthy in time")
 
     def run_until_signal(self, on_change: Callable[[list[ProcessStatus]], None] | None = None) -> int:
-        """Block until SIGINT or SIGTERM (or a failed start); call from the main thread. Returns the signal."""
+        """Block the main thread until SIGINT or SIGTERM (or a failed start); return the signal."""
         caught: list[int] = []
 
         def remember(number: int, _frame: FrameType | None) -> None:

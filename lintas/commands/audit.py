@@ -13,14 +13,11 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(no_args_is_help=True, help="Verify, prove and read the transparency log.")
-    for name, body in {
-        "verify": verify,
-        "prove": prove,
-        "show": show,
-        "subject": subject,
-        "export": export,
-    }.items():
-        group.command(name)(body)
+    group.command("verify")(verify)
+    group.command("prove")(prove)
+    group.command("show")(show)
+    group.command("subject")(subject)
+    group.command("export")(export)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
 
 
@@ -77,7 +74,7 @@ def subject(
         Path,
         typer.Option(
             "--nik-file",
-            help="File whose first line is the NIK (never on the command line); `-` reads it from standard input.",
+            help="File whose first line is the NIK, which has no place on a command line; `-` is standard input.",
         ),
     ],
     as_json: AsJson = False,

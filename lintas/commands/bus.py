@@ -17,8 +17,11 @@ People = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for name, body in {"init": init, "up": up, "demo": demo, "status": status, "settings": settings}.items():
-        app.command(name, rich_help_panel=PANEL)(body)
+    app.command("init", rich_help_panel=PANEL)(init)
+    app.command("up", rich_help_panel=PANEL)(up)
+    app.command("demo", rich_help_panel=PANEL)(demo)
+    app.command("status", rich_help_panel=PANEL)(status)
+    app.command("settings", rich_help_panel=PANEL)(settings)
 
 
 def init(as_json: AsJson = False) -> None:

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def introduce(as_json: AsJson = False) -> None:
-    """Register the running practice agencies: systems, officers, keys, signed agreements, contracts; safe to repeat."""
+    """Register the running practice agencies, their keys, agreements and contracts; safe to repeat."""
     from foundation import telemetry
     from foundation.installation import Installation
     from lintas.practice import introduce_practice_agencies

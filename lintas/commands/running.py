@@ -13,14 +13,11 @@ PANEL = "Processes (started by `lintas up`)"
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for name, body in {
-        "database": database,
-        "sequencer": sequencer,
-        "api": api,
-        "sandbox": sandbox,
-        "airflow-database": airflow_database,
-    }.items():
-        app.command(name, rich_help_panel=PANEL)(body)
+    app.command("database", rich_help_panel=PANEL)(database)
+    app.command("sequencer", rich_help_panel=PANEL)(sequencer)
+    app.command("api", rich_help_panel=PANEL)(api)
+    app.command("sandbox", rich_help_panel=PANEL)(sandbox)
+    app.command("airflow-database", rich_help_panel=PANEL)(airflow_database)
     app.command("sync", rich_help_panel="Data")(sync)
 
 

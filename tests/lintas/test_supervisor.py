@@ -128,7 +128,8 @@ def test_workers_of_a_killed_process_are_ended_too(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(300)"
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    code = f"import signal, time; {ignore}; print('up', flush=True); time.sleep(300)"
     log = tmp_path / "logs" / "a.log"
     spec = ProcessSpec("a", python(code), healthy=lambda: "up" in log.read_text(), stop_timeout=0.3)
     group = Supervisor(tmp_path, [spec])
@@ -163,8 +164,9 @@ SUPERVISOR_PROGRAM = """
     import sys
     from pathlib import Path
     from lintas.supervisor import ProcessSpec, Supervisor
-    serve = "import socket,sys,time; s=socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)"
-    specs = [ProcessSpec("a", (sys.executable, "-S", "-c", serve, sys.argv[2])), ProcessSpec("b", ("sleep", "300"))]
+    serve = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))"
+    serving = (sys.executable, "-S", "-c", serve + "; time.sleep(300)", sys.argv[2])
+    specs = [ProcessSpec("a", serving), ProcessSpec("b", ("sleep", "300"))]
     with Supervisor(Path(sys.argv[1]), specs) as group:
         group.wait_healthy(timeout=20)
         print(*(s.pid for s in group.status()), flush=True)
