@@ -1,0 +1,62 @@
+"""The civil registry: persons and deaths."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.fields import Classification, Described
+from schemas.identifiers import FamilyCardNumber, Nik, RegionCode
+from schemas.kinds import CodeKind, DateKind, TextKind
+
+SEXES = ("male", "female")
+MARITAL_STATUSES = ("never_married", "married", "divorced", "widowed")
+RELATIONSHIPS = (
+    "head", "husband", "wife", "child", "child_in_law", "grandchild", "parent", "parent_in_law",
+    "other_family", "domestic_worker", "other",
+)  # fmt: skip
+
+
+class Person(BaseModel):
+    """A resident as the civil registry knows them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    nik: Annotated[Nik, Described("Number of the resident")]
+    family_card_number: Annotated[
+        FamilyCardNumber, Described("Number of the family card on which they stand")
+    ]
+    name: Annotated[str, TextKind(max_length=200), Described("Full name as on the KTP-el, titles included")]
+    birth_place: Annotated[str | None, TextKind(max_length=100), Described("Place of birth as written")] = (
+        None
+    )
+    birth_date: Annotated[date, DateKind(), Described("Day of birth; 01-01 and 31-12 may stand for unknown")]
+    sex: Annotated[str, CodeKind(SEXES), Described("Sex as registered")]
+    marital_status: Annotated[str | None, CodeKind(MARITAL_STATUSES), Described("Marital status")] = None
+    relationship_to_head: Annotated[
+        str | None, CodeKind(RELATIONSHIPS), Described("Relationship to the head of the family")
+    ] = None
+    region_code: Annotated[RegionCode, Described("District or village of residence, Kemendagri code")]
+    address: Annotated[str | None, TextKind(max_length=300), Described("Street and number")] = None
+    rt: Annotated[str | None, TextKind(max_length=3), Described("Neighbourhood (RT)")] = None
+    rw: Annotated[str | None, TextKind(max_length=3), Described("Community (RW)")] = None
+    mother_nik: Annotated[Nik | None, Described("NIK of the mother, where registered")] = None
+    father_nik: Annotated[Nik | None, Described("NIK of the father, where registered")] = None
+
+
+class Death(BaseModel):
+    """A death recorded by the civil registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    nik: Annotated[Nik, Described("Number of the deceased")]
+    death_date: Annotated[date, DateKind(), Described("Day of death")]
+    recorded_date: Annotated[date, DateKind(), Described("Day on which the death was recorded")]
+    deed_number: Annotated[
+        str | None,
+        TextKind(max_length=40),
+        Described("Number of the death deed (akta kematian)", Classification.GENERAL),
+    ] = None
+    region_code: Annotated[RegionCode | None, Described("Where it was recorded, Kemendagri code")] = None

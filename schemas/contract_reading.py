@@ -1,0 +1,435 @@
+"""Reads one contract file into a :class:`Contract`, noting every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import timedelta
+from pathlib import Path as FilePath
+from typing import Any, get_args
+
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from foundation.canonical import sha256_of
+from schemas.contract import Contract, ErrorBudget, FieldMapping, ServerBinding, Validity
+from schemas.contract_terms import SECONDS, ContractTerms, Cron, ServerTerms, as_mapping
+from schemas.declared_types import declare
+from schemas.errors import UnknownRecordType
+from schemas.marked_yaml import MarkedDocument, Path, YamlProblem, read_marked_yaml
+from schemas.problems import Problems
+from schemas.quality import QualityRule, read_rule
+from schemas.record_types import RecordType, record_type
+from schemas.transform_reading import read_steps
+
+SUFFIX = ".odcs.yaml"
+API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
+STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
+_SEMVER = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
+_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_CRON: TypeAdapter[str] = TypeAdapter(Cron)
+_SOURCE_COLUMN = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_LOGICAL_TYPES = {
+    "text": "string",
+    "bigint": "integer",
+    "date": "date",
+    "timestamptz": "timestamp",
+    "boolean": "boolean",
+}
+
+
+def read_contract(path: FilePath, problems: Problems) -> Contract | None:
+    """Read one file; None when problems were found in it."""
+    try:
+        document = read_marked_yaml(path.read_bytes())
+    except OSError as error:
+        problems.add(
+            (), "unreadable", f"The file cannot be read ({type(error).__name__}).", "Check its permissions."
+        )
+        return None
+    except YamlProblem as problem:
+        problems.add(problem.path, problem.rule, problem.message, problem.remedy, line=problem.line)
+        return None
+    problems.know_lines(document.lines)
+    standard = _standard(document, problems)
+    if standard is None:
+        return None
+    contract = _Reader(standard, document, path, problems).read()
+    return None if problems.found else contract
+
+
+def _standard(document: MarkedDocument, problems: Problems) -> OpenDataContractStandard | None:
+    if not isinstance(document.data, dict):
+        problems.add((), "shape", "The file is not a mapping.", "Begin with apiVersion: v3.2.0.")
+        return None
+    _check_keys(document.data, OpenDataContractStandard, (), problems)
+    try:
+        return OpenDataContractStandard.model_validate(document.data)
+    except ValidationError as error:
+        known = {problem.field for problem in problems.found}
+        for each in error.errors(include_url=False, include_input=False, include_context=False):
+            if ".".join(map(str, each["loc"])) not in known:
+                problems.add_validation((), ValidationError.from_exception_data("contract", [_plain(each)]))
+        return None
+
+
+def _plain(each: Any) -> Any:
+    from pydantic_core import PydanticCustomError
+
+    return {
+        "type": PydanticCustomError(each["type"], each["msg"].replace("{", "(").replace("}", ")")),
+        "loc": each["loc"],
+    }
+
+
+def _check_keys(data: Any, model: type[BaseModel], path: Path, problems: Problems) -> None:
+    """Note keys that ODCS does not know; its own model drops most of them in silence."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for key, value in data.items():
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"Did you mean {close[0]}? " if close else ""
+            problems.add(
+                (*path, key), "unknown-key", "The key is unknown to the Open Data Contract Standard here.",
+                f"{hint}Put additions into customProperties.",
+            )  # fmt: skip
+            continue
+        inner = _models(fields[key].annotation)
+        if len(inner) == 1 and isinstance(value, dict):
+            _check_keys(value, inner[0], (*path, key), problems)
+        elif len(inner) == 1 and isinstance(value, list):
+            for position, item in enumerate(value):
+                if isinstance(item, dict):
+                    _check_keys(item, inner[0], (*path, key, position), problems)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]
+
+
+class _Reader:
+    def __init__(
+        self, standard: OpenDataContractStandard, document: MarkedDocument, path: FilePath, problems: Problems
+    ) -> None:
+        self.standard = standard
+        self.document = document
+        self.path = path
+        self.problems = problems
+
+    def read(self) -> Contract | None:
+        agency, dataset = self._identity()
+        major = self._header()
+        terms = self._terms(ContractTerms, self.standard.customProperties, ("customProperties",))
+        server = self._server()
+        schedule, freshness = self._service_levels()
+        schema = self._schema()
+        if terms is None or schema is None or server is None:
+            return None
+        found = self._record_type(schema, major, terms)
+        mapping = _MappingReader(found, self.problems).read(schema)
+        source_key = _source_key(schema, found, mapping, self.problems)
+        self._check_terms(terms, found, mapping, server)
+        if self.problems.found:
+            return None
+        return Contract(
+            id=f"{agency}/{dataset}",
+            agency=agency,
+            dataset=dataset,
+            version=self.standard.version or "",
+            record_type=found,
+            mapping=mapping,
+            server=server,
+            quality=self._quality(schema, found),
+            schedule=schedule,
+            freshness=freshness,
+            snapshot=terms.snapshot,
+            cursor=terms.cursor,
+            closed_world=found.closed_world if terms.closedWorld is None else terms.closedWorld,
+            mode=terms.mode,
+            source_key=source_key,
+            validity=Validity(terms.validFrom, terms.validTo),
+            max_close_ratio=terms.maxCloseRatio,
+            error_budget=ErrorBudget(terms.errorBudgetPage, terms.errorBudgetBatch),
+            purpose=terms.purpose,
+            hash=sha256_of(self.document.data),
+            timezone=terms.timezone,
+            name=self.standard.name or "",
+            description=(self.standard.description.purpose or "") if self.standard.description else "",
+            status=self.standard.status or "active",
+            path=self.path,
+        )
+
+    def _problem(self, key: str, rule: str, message: str, remedy: str) -> None:
+        self.problems.add((key,), rule, message, remedy)
+
+    def _identity(self) -> tuple[str, str]:
+        identity = self.standard.id or ""
+        agency, _, dataset = identity.partition("/")
+        if not _ID.fullmatch(identity):
+            self._problem(
+                "id", "id", "The id of a contract is the dataset's: <agency>/<dataset>.",
+                "Write it in lower case with hyphens, such as dukcapil-mojokerto/persons.",
+            )  # fmt: skip
+        elif (self.path.parent.name, self.path.name) != (agency, dataset + SUFFIX):
+            self._problem(
+                "id", "id", "The id does not fit the place of the file.",
+                f"Keep the contract as {agency}/{dataset}{SUFFIX}, or correct the id.",
+            )  # fmt: skip
+        return agency, dataset
+
+    def _header(self) -> int:
+        if self.standard.kind != "DataContract":
+            self._problem("kind", "kind", "The file is not a data contract.", "Write kind: DataContract.")
+        if self.standard.apiVersion not in API_VERSIONS:
+            self._problem(
+                "apiVersion", "api-version", "The version of the standard is not one that is understood here.",
+                f"Write apiVersion as one of: {', '.join(API_VERSIONS)}.",
+            )  # fmt: skip
+        if self.standard.status not in STATUSES:
+            self._problem(
+                "status", "status", "The status is not known.", f"Choose one of: {', '.join(STATUSES)}."
+            )
+        match = _SEMVER.fullmatch(self.standard.version or "")
+        if match is None:
+            self._problem(
+                "version",
+                "version",
+                "The version is not a semantic version.",
+                'Write it as "1.0.0", in quotes.',
+            )
+            return 1
+        return max(1, int(match[1]))
+
+    def _terms(self, model: type[Any], properties: list[Any] | None, path: Path) -> Any:
+        names = [each.property for each in properties or []]
+        for name in sorted({str(name) for name in names if names.count(name) > 1}):
+            self.problems.add(path, "duplicate-key", f"The property {name} stands there twice.", "Keep one.")
+        try:
+            return model.model_validate(as_mapping(properties))
+        except ValidationError as error:
+            for each in error.errors(include_url=False, include_input=False, include_context=False):
+                name = str(each["loc"][0]) if each["loc"] else ""
+                place = (*path, names.index(name)) if name in names else path
+                close = difflib.get_close_matches(name, model.model_fields, n=1)
+                hint = f"Did you mean {close[0]}? " if each["type"] == "extra_forbidden" and close else ""
+                self.problems.add(
+                    place, "custom-property", f"The custom property {name} is wrong: {each['msg']}.",
+                    f"{hint}Known here are: {', '.join(model.model_fields)}.",
+                )  # fmt: skip
+            return None
+
+    def _server(self) -> ServerBinding | None:
+        servers = self.standard.servers or []
+        if len(servers) != 1:
+            self._problem(
+                "servers",
+                "servers",
+                f"The contract names {len(servers)} servers.",
+                "Name exactly one system.",
+            )
+            return None
+        path: Path = ("servers", 0, "customProperties")
+        terms: ServerTerms | None = self._terms(ServerTerms, servers[0].customProperties, path)
+        if terms is None:
+            return None
+        config = dict(terms.connector)
+        kind = config.pop("kind", None)
+        if not isinstance(kind, str):
+            self.problems.add(
+                path, "connector", "The connector has no kind.", "Write kind: sql or kind: rest."
+            )
+            return None
+        return ServerBinding(kind, terms.system, config)
+
+    def _service_levels(self) -> tuple[str, timedelta]:
+        levels = {
+            each.property: (position, each) for position, each in enumerate(self.standard.slaProperties or [])
+        }
+        schedule, freshness = "", timedelta()
+        if "frequency" in levels:
+            position, level = levels["frequency"]
+            try:
+                schedule = _CRON.validate_python(level.schedule or "")
+            except ValidationError:
+                self.problems.add(
+                    ("slaProperties", position), "schedule", "The schedule is not a cron expression of five parts.",
+                    'Write scheduler: cron and schedule: "15 1 * * *".',
+                )  # fmt: skip
+        else:
+            self._problem(
+                "slaProperties", "schedule", "The contract has no schedule.", "Add the property frequency."
+            )
+        if "latency" in levels:
+            position, level = levels["latency"]
+            freshness = self._duration(level.value, level.unit, ("slaProperties", position))
+        else:
+            self._problem(
+                "slaProperties", "freshness", "The contract does not say how old its data may be.",
+                "Add the property latency with a value and a unit.",
+            )  # fmt: skip
+        return schedule, freshness
+
+    def _duration(self, value: Any, unit: str | None, path: Path) -> timedelta:
+        seconds = SECONDS.get(unit or "")
+        if (
+            seconds is None
+            or isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 < value < 10**6
+        ):
+            self.problems.add(
+                path,
+                "duration",
+                "The value and unit are not a length of time.",
+                "Write value: 36 and unit: h.",
+            )
+            return timedelta()
+        return timedelta(seconds=value * seconds)
+
+    def _schema(self) -> SchemaObject | None:
+        schemas = self.standard.schema_ or []
+        if len(schemas) != 1 or not schemas[0].name or not schemas[0].properties:
+            self._problem(
+                "schema", "schema", "The contract does not describe exactly one record type with properties.",
+                "Keep one entry with a name and properties under schema.",
+            )  # fmt: skip
+            return None
+        return schemas[0]
+
+    def _record_type(self, schema: SchemaObject, major: int, terms: ContractTerms) -> RecordType:
+        try:
+            return record_type(schema.name or "")
+        except UnknownRecordType:
+            return declare(schema, major, terms.subjectIdentifier, ("schema", 0), self.problems)
+
+    def _check_terms(
+        self,
+        terms: ContractTerms,
+        found: RecordType,
+        mapping: tuple[FieldMapping, ...],
+        server: ServerBinding,
+    ) -> None:
+        mapped = {each.field: each for each in mapping}
+        for name in (terms.validFrom, terms.validTo):
+            if name is not None and (
+                name not in mapped or mapped[name].column.sql_type not in {"date", "timestamptz"}
+            ):
+                self._problem(
+                    "customProperties", "validity", f"The validity names '{name}', which is no mapped date.",
+                    "Name a mapped field of type date or timestamp.",
+                )  # fmt: skip
+        if found.model is not None and terms.subjectIdentifier not in {None, found.subject_identifier}:
+            self._problem(
+                "customProperties", "subject", f"The subject of {found.name} is {found.subject_identifier}.",
+                "Remove the custom property subjectIdentifier.",
+            )  # fmt: skip
+
+    def _quality(self, schema: SchemaObject, found: RecordType) -> tuple[QualityRule, ...]:
+        rules = []
+        for position, quality in enumerate(schema.quality or []):
+            rules.append(read_rule(quality, ("schema", 0, "quality", position), None, found, self.problems))
+        for at, declared in enumerate(schema.properties or []):
+            for position, quality in enumerate(declared.quality or []):
+                path = ("schema", 0, "properties", at, "quality", position)
+                rules.append(read_rule(quality, path, declared.name, found, self.problems))
+        kept = tuple(rule for rule in rules if rule is not None)
+        names = [rule.name for rule in kept]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._problem(
+                "schema", "quality", f"Two quality rules are called {name}.", "Give each its own name."
+            )
+        return kept
+
+
+class _MappingReader:
+    """Reads how the fields of a record type come from the source's columns."""
+
+    def __init__(self, found: RecordType, problems: Problems) -> None:
+        self.record_type = found
+        self.problems = problems
+
+    def read(self, schema: SchemaObject) -> tuple[FieldMapping, ...]:
+        mapping: dict[str, FieldMapping] = {}
+        for position, declared in enumerate(schema.properties or []):
+            path = ("schema", 0, "properties", position)
+            field = self._field(declared, path)
+            if field is None:
+                continue
+            if field.field in mapping:
+                self.problems.add(
+                    path, "duplicate-field", f"The field {field.field} is mapped twice.", "Keep one."
+                )
+            mapping[field.field] = field
+        for column in self.record_type.columns:
+            if not column.nullable and column.name not in mapping and self.record_type.model is not None:
+                self.problems.add(
+                    ("schema", 0), "missing-field",
+                    f"{self.record_type.name} needs the field {column.name}, which the contract does not map.",
+                    "Add a property of that name with the source's column as physicalName.",
+                )  # fmt: skip
+        return tuple(mapping.values())
+
+    def _field(self, declared: SchemaProperty, path: Path) -> FieldMapping | None:
+        column = self.record_type.column(declared.name or "")
+        if column is None:
+            if self.record_type.model is not None:
+                self._unknown_field(declared.name or "", path)
+            return None
+        self._check_agreement(declared, path, column)
+        beginning: Any = declared.physicalName
+        steps: tuple[Any, ...] = ()
+        if declared.transformLogic is not None:
+            first, steps = read_steps(declared.transformLogic, (*path, "transformLogic"), self.problems)
+            beginning = first or beginning
+        if beginning is None or (isinstance(beginning, str) and not _SOURCE_COLUMN.fullmatch(beginning)):
+            self.problems.add(
+                path, "no-source", f"The field {column.name} does not say which column of the source it comes from.",
+                "Add physicalName, or begin transformLogic with concat or constant.",
+            )  # fmt: skip
+            return None
+        required = bool(declared.required or declared.primaryKey or not column.nullable)
+        return FieldMapping(column.name, column, beginning, steps, required, self.problems.line(path))
+
+    def _unknown_field(self, name: str, path: Path) -> None:
+        close = difflib.get_close_matches(name, self.record_type.column_names, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        self.problems.add(
+            (*path, "name"), "unknown-field", f"{self.record_type.name} has no field '{name[:60]}'.",
+            f"{hint}Its fields are: {', '.join(self.record_type.column_names)}.",
+        )  # fmt: skip
+
+    def _check_agreement(self, declared: SchemaProperty, path: Path, column: Any) -> None:
+        if self.record_type.model is None:
+            return
+        if declared.classification not in {None, str(column.classification)}:
+            self.problems.add(
+                (*path, "classification"), "classification",
+                f"The field {column.name} is classified {column.classification} by its record type.",
+                "Write that, or leave the key out.",
+            )  # fmt: skip
+        logical = _LOGICAL_TYPES.get(column.sql_type, "number")
+        if declared.logicalType not in {None, logical}:
+            self.problems.add(
+                (*path, "logicalType"), "logical-type", f"The field {column.name} has the logical type {logical}.",
+                "logicalType describes the field, not the source's column; write that or leave it out.",
+            )  # fmt: skip
+
+
+def _source_key(
+    schema: SchemaObject, found: RecordType, mapping: tuple[FieldMapping, ...], problems: Problems
+) -> tuple[str, ...]:
+    marked = [
+        (declared.primaryKeyPosition or position + 1, declared.name or "")
+        for position, declared in enumerate(schema.properties or [])
+        if declared.primaryKey
+    ]
+    key = tuple(name for _, name in sorted(marked)) or found.natural_key
+    unmapped = sorted({*found.natural_key, *key} - {each.field for each in mapping})
+    if unmapped and found.model is not None:
+        problems.add(
+            ("schema", 0), "key", f"The key of {found.name} needs {', '.join(unmapped)}, which is not mapped.",
+            "Map every field of the key.",
+        )  # fmt: skip
+    return key

@@ -1,0 +1,65 @@
+"""Gathers everything that is wrong with a contract file, each with its line, before anything is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.errors import ContractProblem
+from schemas.marked_yaml import Path
+
+
+class Problems:
+    """The problems of one file; ``lines`` is filled in once the file could be read."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.found: list[ContractProblem] = []
+        self._lines: Mapping[Path, int] = {}
+
+    def know_lines(self, lines: Mapping[Path, int]) -> None:
+        """From now on, name the line of each problem."""
+        self._lines = lines
+
+    def line(self, path: Path) -> int | None:
+        """The line of a part of the file, or of the nearest part around it."""
+        while path and path not in self._lines:
+            path = path[:-1]
+        return self._lines.get(path)
+
+    def add(self, path: Path, rule: str, message: str, remedy: str, *, line: int | None = None) -> None:
+        """Note one problem."""
+        field = ".".join(str(part) for part in path) or None
+        self.found.append(ContractProblem(self.file, line or self.line(path), field, rule, message, remedy))
+
+    def add_validation(self, path: Path, error: ValidationError, *, skip: Iterable[str] = ()) -> None:
+        """Note every problem that a pydantic model found in the part at ``path``; values are not repeated."""
+        for each in error.errors(include_url=False, include_input=False, include_context=False):
+            inner = tuple(part for part in each["loc"] if part not in skip)
+            self.add(
+                (*path, *inner),
+                str(each["type"]).replace("_", "-"),
+                _sentence(each["msg"]),
+                _remedy(each["type"]),
+            )
+
+
+def _sentence(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{message[:1].upper()}{message[1:].rstrip('.')}."
+
+
+def _remedy(kind: str) -> str:
+    known: dict[str, Any] = {
+        "missing": "Add the key.",
+        "extra_forbidden": "Remove the key or correct its spelling.",
+        "string_type": "Write it as text, in quotes if it looks like a number.",
+        "literal_error": "Choose one of the values named.",
+        "enum": "Choose one of the values named.",
+        "list_type": "Write it as a list.",
+        "dict_type": "Write it as a mapping.",
+        "model_type": "Write it as a mapping.",
+    }
+    return str(known.get(kind, "Correct the value."))
