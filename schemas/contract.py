@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from schemas.quality import QualityRule
 from schemas.record_types import Column, RecordType
@@ -61,6 +61,12 @@ class FieldMapping:
         if isinstance(self.beginning, Concat):
             return tuple(part.column for part in self.beginning.columns)
         return ()
+
+    @property
+    def annotation(self) -> Any:
+        """The field's type for pydantic, as strict as the record type and the contract together."""
+        typed = Annotated[Any, self.column.kind]
+        return typed if self.required else typed | None
 
 
 @dataclass(frozen=True, slots=True)

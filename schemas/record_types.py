@@ -68,12 +68,6 @@ class Column:
         """The closed list of codes, if the column has one."""
         return self.kind.codes if isinstance(self.kind, CodeKind) else ()
 
-    @property
-    def annotation(self) -> Any:
-        """The type with its metadata, as pydantic reads it."""
-        typed = Annotated[Any, self.kind]
-        return typed | None if self.nullable else typed
-
 
 @dataclass(frozen=True)
 class RecordType:
