@@ -1,7 +1,7 @@
 """How a contract says where its data comes from: one model per kind of connector, told apart by `kind`.
 
-Addresses are not here: the operator registers the system and its address, a contract only names it. Secrets are
-references into the agency's own namespace, never values.
+Addresses are not here: the operator registers the system and its address, a contract only names it. Secrets
+are references into the agency's own namespace, never values.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from connectors.errors import ConfigurationInvalid
 
 _NAME = r"^[^\x00-\x1f\"]{1,63}$"
 Name = Annotated[str, Field(pattern=_NAME)]
-Path = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200)]
-JsonPath = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*$", max_length=100)
-]
+UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200)]
+JsonPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$", max_length=100)]
 Reference = Annotated[str, Field(pattern=r"^(env|file|airflow|vault):.+$", max_length=300)]
 
 
@@ -35,7 +33,7 @@ class SqlConfiguration(_Configuration):
         changed_at: Column with the moment of a row's last change; without it every run reads everything.
         username: The reading account.
         password: Reference to its password.
-        negotiation: `direct` for servers that begin with TLS at once (PostgreSQL 17 and later), else `postgres`.
+        negotiation: `direct` for servers that begin with TLS at once (PostgreSQL 17), else `postgres`.
         page_rows: Rows of a page.
         page_megabytes: Most that a page may hold before the source is refused.
         statement_timeout_seconds: Longest that one page may take at the source.
@@ -70,7 +68,7 @@ class RestConfiguration(_Configuration):
 
     Attributes:
         kind: Always `rest`.
-        path: Path of the collection below the system's address.
+        path: UrlPath of the collection below the system's address.
         records_at: Where the page's records stand in the reply (`data`, `result.items`).
         next_cursor_at: Where the cursor of the next page stands; null or missing ends the reading.
         total_at: Where the number of all records stands, if the service tells it; it is then checked.
@@ -80,18 +78,18 @@ class RestConfiguration(_Configuration):
         page_rows: Records of a page.
         page_megabytes: Most that a page may hold before the source is refused.
         omits_nulls: Whether the service leaves out fields without a value; a missing column is then null.
-        token_path: Path of the token endpoint below the system's address.
+        token_path: UrlPath of the token endpoint below the system's address.
         client_id: Reference to the client's identifier.
         client_secret: Reference to the client's secret.
         scope: Scope to ask for.
-        lookup_path: Path to which the key of one record is posted, if the service answers live.
+        lookup_path: UrlPath to which the key of one record is posted, if the service answers live.
         lookup_key: Fields that such a question carries.
         overlap_seconds: How far before the window's begin reading starts, for changes committed late.
         timeout_seconds: Longest that one reply may take.
     """
 
     kind: Literal["rest"] = "rest"
-    path: Path
+    path: UrlPath
     records_at: JsonPath = "data"
     next_cursor_at: JsonPath = "next_cursor"
     total_at: JsonPath | None = None
@@ -101,11 +99,11 @@ class RestConfiguration(_Configuration):
     page_rows: Annotated[int, Field(ge=1, le=50_000)] = 500
     page_megabytes: Annotated[int, Field(ge=1, le=256)] = 16
     omits_nulls: bool = False
-    token_path: Path = "/oauth/token"  # noqa: S105 - a path, not a secret
+    token_path: UrlPath = "/oauth/token"  # noqa: S105 - a path, not a secret
     client_id: Reference
     client_secret: Reference
     scope: str = ""
-    lookup_path: Path | None = None
+    lookup_path: UrlPath | None = None
     lookup_key: tuple[Name, ...] = ()
     overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 600
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0

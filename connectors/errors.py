@@ -1,18 +1,14 @@
-"""What can go wrong between the bus and an agency's system.
+"""What can go wrong between the bus and an agency's system, beside what `foundation.http_errors` names.
 
 ::
 
     RetryLater
-    ├── SourceUnreachable     no route, no listener, no answer in time
     ├── SourceBusy            the source is there and has no room, or a page took too long
     └── SourceInterrupted     the line was cut in the middle of a page
     FixSource
-    ├── SourceNotTrusted      the certificate does not prove the registered name
-    ├── SourceLoginRefused    name or password is not accepted
-    ├── ReadingNotAllowed     the account may not read what the contract names
-    ├── DatasetMissing        the table, view or path is not there
+    ├── DatasetMissing        the database, table or view is not there
     ├── ColumnsMissing        columns of the contract are not there
-    ├── PageUnreadable        a page is cut off, is HTML, or breaks its own rules
+    ├── PageUnreadable        a page is not what was agreed, or breaks its own rules
     ├── PageTooLarge          a page holds more than it may
     ├── KeyNotSelective       more rows share one key than a page can hold
     └── CursorRepeated        the source sends the reader in a circle
@@ -20,7 +16,8 @@
     ├── ConfigurationInvalid  the connector's part of a contract is wrong
     └── TokenNotOurs          a page token belongs to another slice or another shape
 
-Every error says at which system, dataset, slice and page it happened. None carries a value or a secret.
+SQL and REST share `AgencyUnreachable`, `LoginRefused`, `AccessRefused` and `TlsRefused`. Every error says at
+which system, dataset, slice and page it happened. None carries a value or a secret.
 """
 
 from __future__ import annotations
@@ -41,19 +38,11 @@ __all__ = [
     "PageTooLarge",
     "PageUnreadable",
     "Place",
-    "ReadingNotAllowed",
     "SourceBusy",
     "SourceInterrupted",
-    "SourceLoginRefused",
-    "SourceNotTrusted",
-    "SourceUnreachable",
     "TokenNotOurs",
     "placed",
 ]
-
-
-class SourceUnreachable(RetryLater):
-    """No route, no listener, or no answer in time."""
 
 
 class SourceBusy(RetryLater):
@@ -62,18 +51,6 @@ class SourceBusy(RetryLater):
 
 class SourceInterrupted(RetryLater):
     """The line was cut in the middle of a page."""
-
-
-class SourceNotTrusted(FixSource):
-    """The certificate does not prove the registered name."""
-
-
-class SourceLoginRefused(FixSource):
-    """Name or password is not accepted."""
-
-
-class ReadingNotAllowed(FixSource):
-    """The account may not read what the contract names."""
 
 
 class DatasetMissing(FixSource):
@@ -120,7 +97,7 @@ class ConfigurationInvalid(FixContract):
         super().__init__(
             f"The connector's part of the contract has {len(problems)} problem(s)",
             why="; ".join(problems),
-            remedy="Correct the named fields under servers in the contract; docs/reference/connectors.md lists them",
+            remedy="Correct the fields of the contract's server; docs/reference/connectors.md lists them",
             problems=tuple(problems),
         )
 

@@ -1,0 +1,148 @@
+"""Where a page ends: between two keys, never inside the rows of one.
+
+Invariant: a row that exists throughout a reading is read exactly once, whatever rows share its timestamp or
+its key, however often the reading is interrupted. Pages are ordered by the key (everything) or by moment of
+change and key (changes), nulls last; a page is cut before the last key that did not fit in whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import polars as pl
+from sqlalchemy import ColumnElement, and_, false, literal, or_
+
+from connectors.errors import TokenNotOurs
+from connectors.source import PageToken
+
+Key = tuple[Any, ...]
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a slice has been read: the last key, and how many pages and rows came before."""
+
+    key: Key | None = None
+    page: int = 0
+    position: int = 0
+
+    def token(self, slice_id: str, ordering: Sequence[str]) -> PageToken:
+        """Write it down, so that another process can go on."""
+        key = None if self.key is None else [_encode(value) for value in self.key]
+        value = {
+            "v": _VERSION,
+            "s": slice_id,
+            "o": list(ordering),
+            "n": self.page,
+            "p": self.position,
+            "k": key,
+        }
+        return PageToken(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+
+    @classmethod
+    def resume(cls, after: PageToken | None, slice_id: str, ordering: Sequence[str]) -> Progress:
+        """Read a token of this slice and ordering.
+
+        Raises:
+            TokenNotOurs: When it is another slice's, another ordering's, or no token at all.
+        """
+        if after is None:
+            return cls()
+        try:
+            value = json.loads(after.value)
+            fits = value["v"] == _VERSION and value["s"] == slice_id and value["o"] == list(ordering)
+            key = None if value["k"] is None else tuple(_decode(each) for each in value["k"])
+            progress = cls(key=key, page=int(value["n"]), position=int(value["p"]))
+        except (ValueError, KeyError, TypeError, InvalidOperation):
+            fits = False
+        if not fits:
+            raise TokenNotOurs(
+                "The page token does not belong to this slice",
+                why="The slice, or the key or moment of change in the contract, is not the one it was made with",
+                remedy="Begin the batch anew: open another batch instead of resuming this one",
+            )
+        return progress
+
+
+def after(columns: Sequence[ColumnElement[Any]], key: Key) -> ColumnElement[bool]:
+    """The rows that come after a key, nulls last."""
+    ways = []
+    for place, column in enumerate(columns):
+        same = [_equal(columns[before], key[before]) for before in range(place)]
+        ways.append(and_(*same, _greater(column, key[place])))
+    return and_(_at_least(columns[0], key[0]), or_(false(), *ways))
+
+
+def cut(frame: pl.DataFrame, ordering: Sequence[str], limit: int) -> pl.DataFrame | None:
+    """Cut a frame that holds more than `limit` rows so that it ends between two keys; None if it cannot."""
+    if frame.height <= limit:
+        return frame
+    last = frame.row(limit, named=True)
+    same = frame.select(
+        pl.all_horizontal(
+            pl.col(name).eq_missing(pl.lit(last[name], frame.schema[name])) for name in ordering
+        )
+    ).to_series()
+    begin = same.arg_max()
+    return frame.head(begin) if begin else None
+
+
+def _equal(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
+    return column.is_(None) if value is None else column == _typed(column, value)
+
+
+def _greater(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
+    if value is None:
+        return false()
+    return or_(column > _typed(column, value), column.is_(None))
+
+
+def _at_least(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
+    """Implied by the rest, and of a shape for which an index serves."""
+    if value is None:
+        return column.is_(None)
+    return or_(column >= _typed(column, value), column.is_(None))
+
+
+def _typed(column: ColumnElement[Any], value: object) -> ColumnElement[Any]:
+    """A value as the column's type, unless the driver handed it out as another (SQLite does)."""
+    try:
+        fits = isinstance(value, column.type.python_type)
+    except NotImplementedError:
+        fits = False
+    return literal(value, column.type) if fits else literal(value)
+
+
+def _encode(value: object) -> list[Any]:
+    if value is None or isinstance(value, bool | int | str):
+        return ["j", value]
+    if isinstance(value, datetime):
+        return ["m", value.isoformat()]
+    if isinstance(value, date):
+        return ["d", value.isoformat()]
+    if isinstance(value, Decimal):
+        return ["n", str(value)]
+    if isinstance(value, float):
+        return ["f", value.hex()]
+    if isinstance(value, bytes):
+        return ["b", value.hex()]
+    raise TypeError("a key column holds values of a type that cannot be written into a page token")
+
+
+def _decode(value: list[Any]) -> Any:
+    kind, text = value
+    readers = {
+        "j": lambda plain: plain,
+        "m": datetime.fromisoformat,
+        "d": date.fromisoformat,
+        "n": Decimal,
+        "f": float.fromhex,
+        "b": bytes.fromhex,
+    }
+    return readers[kind](text)

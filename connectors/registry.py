@@ -1,0 +1,113 @@
+"""From a contract's server and a registered system to a source that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from connectors.configuration import RestConfiguration, SqlConfiguration, parse_configuration
+from connectors.endpoint import SqlEndpoint
+from connectors.errors import ConfigurationInvalid
+from connectors.rest import RestLookup, RestSource
+from connectors.rest_service import RestService
+from connectors.source import Lookup, Source
+from connectors.sql import SqlSource
+
+
+class Binding(Protocol):
+    """The part of a contract that says where its data comes from."""
+
+    @property
+    def kind(self) -> str:
+        """Which connector reads it."""
+
+    @property
+    def system_id(self) -> str:
+        """Which registered system has it."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The connector's own settings."""
+
+
+class RegisteredSystem(Protocol):
+    """What the operator registered about a system."""
+
+    @property
+    def system_id(self) -> str:
+        """Its name."""
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """Its approved address, without credentials."""
+
+    @property
+    def ca_certificate_pem(self) -> str | None:
+        """Who vouches for its certificate; the machine's own authorities when None."""
+
+
+class Secrets(Protocol):
+    """Gives secrets of one agency's namespace, and of no other."""
+
+    def resolve(self, reference: str) -> SecretStr:
+        """Look up a reference such as `file:siak-reader`."""
+
+
+def open_source(
+    binding: Binding, system: RegisteredSystem, secrets: Secrets, *, columns: Sequence[str] = ()
+) -> Source:
+    """Open the source of a dataset; nothing is connected before it is read.
+
+    Args:
+        binding: The contract's server.
+        system: The registered system of that name.
+        secrets: The agency's own secrets.
+        columns: The columns to read, in this order (`Contract.source_columns`); all when empty.
+
+    Raises:
+        ConfigurationInvalid: With everything that is wrong in the binding.
+    """
+    configuration = _configuration(binding, system)
+    if isinstance(configuration, SqlConfiguration):
+        endpoint = SqlEndpoint.parse(
+            system.endpoint_url,
+            ca_pem=system.ca_certificate_pem,
+            negotiation=configuration.negotiation,
+            timeout=configuration.connect_timeout_seconds,
+        )
+        password = secrets.resolve(configuration.password)
+        return SqlSource(configuration, endpoint, password, system_id=system.system_id, columns=columns)
+    return RestSource(_service(configuration, system, secrets), columns=columns)
+
+
+def open_lookup(
+    binding: Binding, system: RegisteredSystem, secrets: Secrets, *, columns: Sequence[str] = ()
+) -> Lookup:
+    """Open the live question of a dataset.
+
+    Raises:
+        ConfigurationInvalid: When the contract names none, or is wrong.
+    """
+    configuration = _configuration(binding, system)
+    if isinstance(configuration, RestConfiguration) and configuration.lookup_path:
+        return RestLookup(_service(configuration, system, secrets), columns=columns)
+    raise ConfigurationInvalid(["the contract names no lookup_path, so its system cannot be asked live"])
+
+
+def _configuration(binding: Binding, system: RegisteredSystem) -> SqlConfiguration | RestConfiguration:
+    if binding.system_id != system.system_id:
+        raise ConfigurationInvalid(["the system given is not the one that the contract names"])
+    return parse_configuration(binding.kind, dict(binding.config))
+
+
+def _service(configuration: RestConfiguration, system: RegisteredSystem, secrets: Secrets) -> RestService:
+    return RestService.open(
+        configuration,
+        system_id=system.system_id,
+        address=system.endpoint_url,
+        ca_pem=system.ca_certificate_pem,
+        client_id=secrets.resolve(configuration.client_id),
+        client_secret=secrets.resolve(configuration.client_secret),
+    )
