@@ -19,8 +19,13 @@ from psycopg import conninfo as libpq
 from psycopg import sql
 
 from foundation.database_errors import (
+    ConstraintViolated,
+    DatabaseBusy,
     DatabaseFailed,
     DatabaseUnavailable,
+    PermissionMissing,
+    SchemaOutdated,
+    ValueNotStorable,
     map_database_error,
     translated,
 )
@@ -34,11 +39,16 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
 __all__ = [
+    "ConstraintViolated",
     "Database",
+    "DatabaseBusy",
     "DatabaseFailed",
     "DatabaseName",
     "DatabaseUnavailable",
+    "PermissionMissing",
     "Role",
+    "SchemaOutdated",
+    "ValueNotStorable",
     "map_database_error",
     "translated",
 ]

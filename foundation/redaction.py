@@ -32,58 +32,58 @@ _PATTERNS = (
 )
 
 _TELLING_KEYS = frozenset(
-    [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "client_secret",
-        "token",
+    {
         "access_token",
-        "refresh_token",
-        "authorization",
-        "cookie",
-        "api_key",
-        "apikey",
-        "private_key",
-        "assertion",
-        "client_assertion",
-        "conninfo",
-        "database_url",
-        "dsn",
-        "nik",
-        "no_kk",
-        "kk",
-        "family_card_number",
-        "npwp",
-        "npwp15",
-        "npwp16",
-        "nitku",
-        "identifier",
-        "phone",
-        "email",
         "address",
         "alamat",
-        "name",
+        "api_key",
+        "apikey",
+        "applicant",
+        "assertion",
+        "authorization",
+        "birth_date",
+        "birth_place",
+        "body",
+        "client_assertion",
+        "client_secret",
+        "conninfo",
+        "cookie",
+        "database_url",
+        "dsn",
+        "email",
+        "family_card_number",
+        "father_nik",
         "full_name",
+        "identifier",
+        "kk",
+        "mother_nik",
         "nama",
         "nama_lgkp",
         "nama_wp",
-        "birth_date",
-        "tgl_lhr",
-        "birth_place",
-        "tmpt_lhr",
-        "mother_nik",
-        "father_nik",
-        "applicant",
-        "body",
-        "payload",
-        "row",
-        "raw",
-        "values",
+        "name",
+        "nik",
+        "nitku",
+        "no_kk",
+        "npwp",
+        "npwp15",
+        "npwp16",
         "parameters",
         "params",
-    ]
+        "passphrase",
+        "passwd",
+        "password",
+        "payload",
+        "phone",
+        "private_key",
+        "raw",
+        "refresh_token",
+        "row",
+        "secret",
+        "tgl_lhr",
+        "tmpt_lhr",
+        "token",
+        "values",
+    }
 )
 #: Keys whose values are random or technical, and may look like an identifier by chance.
 _TECHNICAL_KEYS = frozenset({"trace_id", "span_id", "timestamp", "entry_id", "kid", "pid"})
@@ -93,19 +93,19 @@ _DEEPEST = 8
 def redact(value: Any, *, key: str = "", depth: int = 0) -> Any:
     """Return a value as it may be logged under a key."""
     plain_key = key.lower().replace("-", "_")
-    if plain_key in _TELLING_KEYS:
+    if plain_key in _TELLING_KEYS or depth > _DEEPEST:
         return _MASK
     if plain_key in _TECHNICAL_KEYS or value is None or isinstance(value, bool | float):
         return value
-    if depth > _DEEPEST:
-        return _MASK
     if isinstance(value, Mapping):
-        return {
-            redact_text(str(name)): redact(item, key=str(name), depth=depth + 1)
-            for name, item in value.items()
-        }
+        pairs = ((str(name), item) for name, item in value.items())
+        return {redact_text(name): redact(item, key=name, depth=depth + 1) for name, item in pairs}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item, depth=depth + 1) for item in value]
+    return _redact_scalar(value)
+
+
+def _redact_scalar(value: Any) -> Any:
     if isinstance(value, int):
         return value if abs(value) < 10**14 else _MASK
     if isinstance(value, bytes | bytearray | memoryview):
