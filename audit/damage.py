@@ -1,0 +1,85 @@
+"""What verification found: which entry is bad first, and what was done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Damage", "DamageKind", "VerificationReport", "classify"]
+
+
+class DamageKind(StrEnum):
+    """What was done to the log."""
+
+    ENTRY_EDITED = "entry edited"
+    ENTRY_DROPPED = "entry dropped"
+    ENTRY_INSERTED = "entry inserted"
+    ENTRIES_REORDERED = "entries reordered"
+    TAIL_TRUNCATED = "tail truncated"
+    SEARCH_COLUMN_EDITED = "search column edited"
+    SEALED_EDITED = "sealed content edited"
+    SEALED_DROPPED = "sealed content dropped"
+    TILE_EDITED = "tile edited"
+    CHECKPOINT_FALSE = "checkpoint false"
+    HISTORY_REWRITTEN = "history rewritten"
+    STATE_EDITED = "state row edited"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One finding; `index` is the first entry concerned (for a checkpoint, its tree size)."""
+
+    index: int
+    kind: DamageKind
+    detail: str
+
+    def __str__(self) -> str:
+        return f"entry {self.index}: {self.kind}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What a walk over the log found, and what it could not show."""
+
+    entries: int
+    tree_size: int
+    checkpoints: int
+    signed_size: int
+    damages: tuple[Damage, ...] = ()  # in order of their index
+    not_proven: tuple[str, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was found."""
+        return not self.damages
+
+    @property
+    def first(self) -> Damage | None:
+        """The damage to look at first: the one at the lowest index."""
+        return self.damages[0] if self.damages else None
+
+
+def classify(placements: Sequence[tuple[int, int | None]]) -> list[Damage]:
+    """Name what was done, from where entries stand and where the tree says they belong.
+
+    Args:
+        placements: (index at which an entry stands, index at which the tree has its leaf, or None),
+            ascending, for entries that are not where they belong.
+    """
+    if not placements:
+        return []
+    (index, place), *others = placements
+    later = dict(others)
+    edited = [Damage(i, DamageKind.ENTRY_EDITED, _EDITED) for i, p in placements if p is None]
+    if place is None and later.get(index + 1) == index:
+        return [Damage(index, DamageKind.ENTRY_INSERTED, "the entries after it stand one place too far")]
+    if place is None:
+        return edited
+    if place == index + 1 and later.get(index + 1) != index:
+        return [Damage(index, DamageKind.ENTRY_DROPPED, "the entries after it were moved up")]
+    detail = f"the entry that stands here belongs to index {place}"
+    return [Damage(index, DamageKind.ENTRIES_REORDERED, detail), *edited]
+
+
+_EDITED = "its bytes do not hash to the leaf in the tree"

@@ -1,0 +1,175 @@
+"""Verification names the first bad entry and the kind of damage, for every class of tampering."""
+
+import pytest
+
+from audit import EntryDraft, EntryKind, append_many
+from audit.damage import DamageKind
+from audit.sequencer import Sequencer
+from audit.vault import Vault
+from audit.verification import verify_installation
+from foundation.database import Role
+
+COUNT = 600
+MOVE = "UPDATE audit.entries SET entry_index = entry_index"
+
+
+def drafts(keys, count):
+    for number in range(count):
+        yield EntryDraft(
+            kind=EntryKind.EXCHANGE_REFUSED,
+            consumer="diskopukm-mojokerto",
+            outcome="denied",
+            details={"count": number},
+            subject=keys if number % 50 == 0 else None,
+            sealed={"request": {"number": number}} if number % 50 == 0 else None,
+        )
+
+
+@pytest.fixture
+def log(installation):
+    """A log of 600 entries under two checkpoints, 400 and 600."""
+    with Vault(installation) as vault, Sequencer(installation) as sequencer:
+        keys = vault.handle_for("nik", "3576024107850099")
+        for count in (400, COUNT - 400):
+            with installation.database.connect(Role.API) as connection:
+                append_many(connection, drafts(keys, count))
+            sequencer.settle()
+    return installation
+
+
+def tamper(log, *statements):
+    with log.database.connect(Role.MIGRATOR) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def shift(amount, above):
+    """Move entries without meeting each other's indexes on the way."""
+    return (
+        f"{MOVE} + 100000 WHERE entry_index >= {above}",
+        f"{MOVE} - 100000 + {amount} WHERE entry_index >= 100000",
+    )
+
+
+def swap(one, other):
+    return (
+        f"{MOVE} + 100000 WHERE entry_index = {one}",
+        f"{MOVE} + {one - other} WHERE entry_index = {other}",
+        f"{MOVE} - 100000 + {other - one} WHERE entry_index >= 100000",
+    )
+
+
+EDIT = (
+    "UPDATE audit.entries"
+    " SET entry = convert_to(replace(convert_from(entry, 'UTF8'), 'denied', 'agreed'), 'UTF8')"
+)
+FLIP = "UPDATE audit.tiles SET hashes = set_byte(hashes, {1}, get_byte(hashes, {1}) # 1) WHERE level = {0}"
+COPY = (
+    "INSERT INTO audit.entries SELECT {0}, gen_random_uuid(), kind, occurred_at, provider, consumer,"
+    " purpose, outcome, entry || ' ' FROM audit.entries WHERE entry_index = 0"
+)
+DROP = "DELETE FROM audit.entries WHERE entry_index"
+ID_OF = "(SELECT entry_id FROM audit.entries WHERE entry_index = {0})"
+
+CASES = {
+    "an entry edited": ([EDIT + " WHERE entry_index = 300"], 300, DamageKind.ENTRY_EDITED),
+    "the last entry edited": ([EDIT + " WHERE entry_index = 599"], 599, DamageKind.ENTRY_EDITED),
+    "an entry dropped": ([DROP + " = 123"], 123, DamageKind.ENTRY_DROPPED),
+    "an entry dropped, the rest moved up": (
+        [DROP + " = 123", *shift(-1, 124)],
+        123,
+        DamageKind.ENTRY_DROPPED,
+    ),
+    "an entry inserted between others": ([*shift(1, 200), COPY.format(200)], 200, DamageKind.ENTRY_INSERTED),
+    "an entry inserted at the end": ([COPY.format(600)], 600, DamageKind.ENTRY_INSERTED),
+    "two entries reordered": ([*swap(50, 57)], 50, DamageKind.ENTRIES_REORDERED),
+    "neighbours reordered": ([*swap(50, 51)], 50, DamageKind.ENTRIES_REORDERED),
+    "the tail truncated": ([DROP + " >= 590"], 590, DamageKind.TAIL_TRUNCATED),
+    "a search column edited": (
+        ["UPDATE audit.entries SET consumer = 'kpp-mojokerto' WHERE entry_index = 77"],
+        77,
+        DamageKind.SEARCH_COLUMN_EDITED,
+    ),
+    "an entry backdated in its column": (
+        ["UPDATE audit.entries SET occurred_at = occurred_at - interval '1 day' WHERE entry_index = 5"],
+        5,
+        DamageKind.SEARCH_COLUMN_EDITED,
+    ),
+    "sealed content edited": (
+        [
+            "UPDATE audit.sealed SET blob = set_byte(blob, 40, get_byte(blob, 40) # 1) WHERE entry_id = "
+            + ID_OF.format(100)
+        ],
+        100,
+        DamageKind.SEALED_EDITED,
+    ),
+    "sealed content dropped": (
+        ["DELETE FROM audit.sealed WHERE entry_id = " + ID_OF.format(150)],
+        150,
+        DamageKind.SEALED_DROPPED,
+    ),
+    "a bit of a leaf tile flipped": (
+        [FLIP.format(0, 64) + " AND tile_index = 1"],
+        258,
+        DamageKind.TILE_EDITED,
+    ),
+    "a bit of an upper tile flipped": ([FLIP.format(1, 3)], 0, DamageKind.TILE_EDITED),
+    "a checkpoint changed": (
+        ["UPDATE audit.checkpoints SET note = replace(note, '400', '401') WHERE tree_size = 400"],
+        400,
+        DamageKind.CHECKPOINT_FALSE,
+    ),
+    "the state row changed": (["UPDATE audit.log_state SET tree_size = 599"], 599, DamageKind.STATE_EDITED),
+    "the frontier changed": (
+        ["UPDATE audit.log_state SET frontier = set_byte(frontier, 0, get_byte(frontier, 0) # 1)"],
+        600,
+        DamageKind.STATE_EDITED,
+    ),
+}
+
+
+def test_an_untouched_log_is_intact_and_says_what_is_not_proven(log):
+    report = verify_installation(log)
+    assert report.intact, report.damages
+    assert (report.entries, report.tree_size, report.signed_size, report.checkpoints) == (600, 600, 600, 2)
+    assert "0 independent witnesses" in report.not_proven[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_tampering_is_named_with_its_entry(log, case):
+    statements, index, kind = CASES[case]
+    tamper(log, *statements)
+    first = verify_installation(log).first
+    assert first is not None
+    assert (first.index, first.kind) == (index, kind), first
+
+
+def test_a_history_rewritten_together_with_its_tiles_meets_the_signed_root(log):
+    """Whoever rewrites entry, tiles and state row consistently still cannot sign."""
+    from audit.merkle import Frontier, leaf_hash
+    from audit.tiles import grow
+
+    tamper(log, EDIT + ", outcome = 'agreed' WHERE entry_index = 450")
+    with log.database.connect(Role.MIGRATOR) as connection:
+        rows = connection.execute("SELECT entry FROM audit.entries ORDER BY entry_index").fetchall()
+        leaves = [leaf_hash(bytes(row[0])) for row in rows]
+        for (level, index), hashes in grow({}, 0, leaves).items():
+            connection.execute(
+                "UPDATE audit.tiles SET hashes = %s WHERE level = %s AND tile_index = %s",
+                (hashes, level, index),
+            )
+        frontier = Frontier()
+        frontier.extend(leaves)
+        connection.execute("UPDATE audit.log_state SET frontier = %s", (frontier.to_bytes(),))
+    first = verify_installation(log).first
+    assert (first.index, first.kind) == (400, DamageKind.HISTORY_REWRITTEN)
+
+
+def test_a_truncated_log_with_its_checkpoints_removed_meets_the_published_one(log):
+    tamper(
+        log,
+        "DELETE FROM audit.entries WHERE entry_index >= 400",
+        "DELETE FROM audit.checkpoints WHERE tree_size > 400",
+    )
+    report = verify_installation(log)
+    assert (report.first.index, report.first.kind) == (400, DamageKind.TAIL_TRUNCATED)
