@@ -6,21 +6,22 @@ import difflib
 import re
 from datetime import timedelta
 from pathlib import Path as FilePath
-from typing import Any, get_args
+from typing import Any
 
-from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject
+from pydantic import TypeAdapter, ValidationError
 
 from foundation.canonical import sha256_of
 from schemas.contract import Contract, ErrorBudget, FieldMapping, ServerBinding, Validity
 from schemas.contract_terms import SECONDS, ContractTerms, Cron, ServerTerms, as_mapping
 from schemas.declared_types import declare
 from schemas.errors import UnknownRecordType
+from schemas.mapping_reading import MappingReader, read_source_key
 from schemas.marked_yaml import MarkedDocument, Path, YamlProblem, read_marked_yaml
+from schemas.odcs import read_standard
 from schemas.problems import Problems
 from schemas.quality import QualityRule, read_rule
 from schemas.record_types import RecordType, record_type
-from schemas.transform_reading import read_steps
 
 SUFFIX = ".odcs.yaml"
 API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
@@ -28,14 +29,6 @@ STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 _SEMVER = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _CRON: TypeAdapter[str] = TypeAdapter(Cron)
-_SOURCE_COLUMN = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-_LOGICAL_TYPES = {
-    "text": "string",
-    "bigint": "integer",
-    "date": "date",
-    "timestamptz": "timestamp",
-    "boolean": "boolean",
-}
 
 
 def read_contract(path: FilePath, problems: Problems) -> Contract | None:
@@ -51,62 +44,11 @@ def read_contract(path: FilePath, problems: Problems) -> Contract | None:
         problems.add(problem.path, problem.rule, problem.message, problem.remedy, line=problem.line)
         return None
     problems.know_lines(document.lines)
-    standard = _standard(document, problems)
+    standard = read_standard(document, problems)
     if standard is None:
         return None
     contract = _Reader(standard, document, path, problems).read()
     return None if problems.found else contract
-
-
-def _standard(document: MarkedDocument, problems: Problems) -> OpenDataContractStandard | None:
-    if not isinstance(document.data, dict):
-        problems.add((), "shape", "The file is not a mapping.", "Begin with apiVersion: v3.2.0.")
-        return None
-    _check_keys(document.data, OpenDataContractStandard, (), problems)
-    try:
-        return OpenDataContractStandard.model_validate(document.data)
-    except ValidationError as error:
-        known = {problem.field for problem in problems.found}
-        for each in error.errors(include_url=False, include_input=False, include_context=False):
-            if ".".join(map(str, each["loc"])) not in known:
-                problems.add_validation((), ValidationError.from_exception_data("contract", [_plain(each)]))
-        return None
-
-
-def _plain(each: Any) -> Any:
-    from pydantic_core import PydanticCustomError
-
-    return {
-        "type": PydanticCustomError(each["type"], each["msg"].replace("{", "(").replace("}", ")")),
-        "loc": each["loc"],
-    }
-
-
-def _check_keys(data: Any, model: type[BaseModel], path: Path, problems: Problems) -> None:
-    """Note keys that ODCS does not know; its own model drops most of them in silence."""
-    fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    for key, value in data.items():
-        if key not in fields:
-            close = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"Did you mean {close[0]}? " if close else ""
-            problems.add(
-                (*path, key), "unknown-key", "The key is unknown to the Open Data Contract Standard here.",
-                f"{hint}Put additions into customProperties.",
-            )  # fmt: skip
-            continue
-        inner = _models(fields[key].annotation)
-        if len(inner) == 1 and isinstance(value, dict):
-            _check_keys(value, inner[0], (*path, key), problems)
-        elif len(inner) == 1 and isinstance(value, list):
-            for position, item in enumerate(value):
-                if isinstance(item, dict):
-                    _check_keys(item, inner[0], (*path, key, position), problems)
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
 class _Reader:
@@ -128,9 +70,9 @@ class _Reader:
         if terms is None or schema is None or server is None:
             return None
         found = self._record_type(schema, major, terms)
-        mapping = _MappingReader(found, self.problems).read(schema)
-        source_key = _source_key(schema, found, mapping, self.problems)
-        self._check_terms(terms, found, mapping, server)
+        mapping = MappingReader(found, self.problems).read(schema)
+        source_key = read_source_key(schema, found, mapping, self.problems)
+        self._check_terms(terms, found, mapping)
         if self.problems.found:
             return None
         return Contract(
@@ -184,7 +126,7 @@ class _Reader:
             self._problem("kind", "kind", "The file is not a data contract.", "Write kind: DataContract.")
         if self.standard.apiVersion not in API_VERSIONS:
             self._problem(
-                "apiVersion", "api-version", "The version of the standard is not one that is understood here.",
+                "apiVersion", "api-version", "This version of the standard is not understood here.",
                 f"Write apiVersion as one of: {', '.join(API_VERSIONS)}.",
             )  # fmt: skip
         if self.standard.status not in STATUSES:
@@ -254,7 +196,8 @@ class _Reader:
                 schedule = _CRON.validate_python(level.schedule or "")
             except ValidationError:
                 self.problems.add(
-                    ("slaProperties", position), "schedule", "The schedule is not a cron expression of five parts.",
+                    ("slaProperties", position), "schedule",
+                    "The schedule is not a cron expression of five parts.",
                     'Write scheduler: cron and schedule: "15 1 * * *".',
                 )  # fmt: skip
         else:
@@ -305,11 +248,7 @@ class _Reader:
             return declare(schema, major, terms.subjectIdentifier, ("schema", 0), self.problems)
 
     def _check_terms(
-        self,
-        terms: ContractTerms,
-        found: RecordType,
-        mapping: tuple[FieldMapping, ...],
-        server: ServerBinding,
+        self, terms: ContractTerms, found: RecordType, mapping: tuple[FieldMapping, ...]
     ) -> None:
         mapped = {each.field: each for each in mapping}
         for name in (terms.validFrom, terms.validTo):
@@ -341,95 +280,3 @@ class _Reader:
                 "schema", "quality", f"Two quality rules are called {name}.", "Give each its own name."
             )
         return kept
-
-
-class _MappingReader:
-    """Reads how the fields of a record type come from the source's columns."""
-
-    def __init__(self, found: RecordType, problems: Problems) -> None:
-        self.record_type = found
-        self.problems = problems
-
-    def read(self, schema: SchemaObject) -> tuple[FieldMapping, ...]:
-        mapping: dict[str, FieldMapping] = {}
-        for position, declared in enumerate(schema.properties or []):
-            path = ("schema", 0, "properties", position)
-            field = self._field(declared, path)
-            if field is None:
-                continue
-            if field.field in mapping:
-                self.problems.add(
-                    path, "duplicate-field", f"The field {field.field} is mapped twice.", "Keep one."
-                )
-            mapping[field.field] = field
-        for column in self.record_type.columns:
-            if not column.nullable and column.name not in mapping and self.record_type.model is not None:
-                self.problems.add(
-                    ("schema", 0), "missing-field",
-                    f"{self.record_type.name} needs the field {column.name}, which the contract does not map.",
-                    "Add a property of that name with the source's column as physicalName.",
-                )  # fmt: skip
-        return tuple(mapping.values())
-
-    def _field(self, declared: SchemaProperty, path: Path) -> FieldMapping | None:
-        column = self.record_type.column(declared.name or "")
-        if column is None:
-            if self.record_type.model is not None:
-                self._unknown_field(declared.name or "", path)
-            return None
-        self._check_agreement(declared, path, column)
-        beginning: Any = declared.physicalName
-        steps: tuple[Any, ...] = ()
-        if declared.transformLogic is not None:
-            first, steps = read_steps(declared.transformLogic, (*path, "transformLogic"), self.problems)
-            beginning = first or beginning
-        if beginning is None or (isinstance(beginning, str) and not _SOURCE_COLUMN.fullmatch(beginning)):
-            self.problems.add(
-                path, "no-source", f"The field {column.name} does not say which column of the source it comes from.",
-                "Add physicalName, or begin transformLogic with concat or constant.",
-            )  # fmt: skip
-            return None
-        required = bool(declared.required or declared.primaryKey or not column.nullable)
-        return FieldMapping(column.name, column, beginning, steps, required, self.problems.line(path))
-
-    def _unknown_field(self, name: str, path: Path) -> None:
-        close = difflib.get_close_matches(name, self.record_type.column_names, n=1)
-        hint = f"Did you mean {close[0]}? " if close else ""
-        self.problems.add(
-            (*path, "name"), "unknown-field", f"{self.record_type.name} has no field '{name[:60]}'.",
-            f"{hint}Its fields are: {', '.join(self.record_type.column_names)}.",
-        )  # fmt: skip
-
-    def _check_agreement(self, declared: SchemaProperty, path: Path, column: Any) -> None:
-        if self.record_type.model is None:
-            return
-        if declared.classification not in {None, str(column.classification)}:
-            self.problems.add(
-                (*path, "classification"), "classification",
-                f"The field {column.name} is classified {column.classification} by its record type.",
-                "Write that, or leave the key out.",
-            )  # fmt: skip
-        logical = _LOGICAL_TYPES.get(column.sql_type, "number")
-        if declared.logicalType not in {None, logical}:
-            self.problems.add(
-                (*path, "logicalType"), "logical-type", f"The field {column.name} has the logical type {logical}.",
-                "logicalType describes the field, not the source's column; write that or leave it out.",
-            )  # fmt: skip
-
-
-def _source_key(
-    schema: SchemaObject, found: RecordType, mapping: tuple[FieldMapping, ...], problems: Problems
-) -> tuple[str, ...]:
-    marked = [
-        (declared.primaryKeyPosition or position + 1, declared.name or "")
-        for position, declared in enumerate(schema.properties or [])
-        if declared.primaryKey
-    ]
-    key = tuple(name for _, name in sorted(marked)) or found.natural_key
-    unmapped = sorted({*found.natural_key, *key} - {each.field for each in mapping})
-    if unmapped and found.model is not None:
-        problems.add(
-            ("schema", 0), "key", f"The key of {found.name} needs {', '.join(unmapped)}, which is not mapped.",
-            "Map every field of the key.",
-        )  # fmt: skip
-    return key

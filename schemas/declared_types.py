@@ -71,7 +71,8 @@ def _check_name(name: str, path: Path, problems: Problems) -> None:
     taken = {snake_case(known.name): known.name for known in record_types()}
     if snake_case(name) in taken:
         problems.add(
-            (*path, "name"), "type-name", f"The name is too close to the record type {taken[snake_case(name)]}.",
+            (*path, "name"), "type-name",
+            f"The name is too close to the record type {taken[snake_case(name)]}.",
             "Use that record type as it is written, or choose another name.",
         )  # fmt: skip
 
@@ -124,7 +125,7 @@ def _kind(declared: SchemaProperty, terms: FieldTerms, path: Path, problems: Pro
     if make is None:
         problems.add(
             (*path, "logicalType"), "logical-type",
-            f"The field {declared.name} has the logical type {declared.logicalType}, which no column can hold.",
+            f"The field {declared.name} has a logical type that no column can hold: {declared.logicalType}.",
             f"Choose one of: {', '.join(_KINDS)}.",
         )  # fmt: skip
         return None
@@ -132,20 +133,21 @@ def _kind(declared: SchemaProperty, terms: FieldTerms, path: Path, problems: Pro
         return make(declared.logicalTypeOptions or {}, terms)
     except (TypeError, ValueError):
         problems.add(
-            (*path, "logicalTypeOptions"), "logical-type", f"The options of the field {declared.name} are wrong.",
+            (*path, "logicalTypeOptions"), "logical-type",
+            f"The options of the field {declared.name} are wrong.",
             "Write whole numbers: minLength, maxLength for texts, minimum, maximum for integers.",
         )  # fmt: skip
         return None
 
 
-def _text(options: dict[str, Any], terms: FieldTerms) -> Kind:
+def _text(options: dict[str, Any], _: FieldTerms) -> Kind:
     longest, shortest = int(options.get("maxLength", 1000)), int(options.get("minLength", 1))
     if not 1 <= shortest <= longest <= LONGEST_TEXT:
         raise ValueError("lengths")
     return TextKind(longest, shortest)
 
 
-def _integer(options: dict[str, Any], terms: FieldTerms) -> Kind:
+def _integer(options: dict[str, Any], _: FieldTerms) -> Kind:
     known = IntegerKind()
     return IntegerKind(
         max(known.minimum, int(options.get("minimum", known.minimum))),
@@ -156,10 +158,10 @@ def _integer(options: dict[str, Any], terms: FieldTerms) -> Kind:
 _KINDS: dict[str, Callable[[dict[str, Any], FieldTerms], Kind]] = {
     "string": _text,
     "integer": _integer,
-    "number": lambda options, terms: DecimalKind(),
-    "boolean": lambda options, terms: BooleanKind(),
-    "date": lambda options, terms: DateKind(in_future=terms.inFuture),
-    "timestamp": lambda options, terms: MomentKind(),
+    "number": lambda _, __: DecimalKind(),
+    "boolean": lambda _, __: BooleanKind(),
+    "date": lambda _, terms: DateKind(in_future=terms.inFuture),
+    "timestamp": lambda _, __: MomentKind(),
 }
 
 

@@ -32,7 +32,7 @@ class FastPath:
             certain.append(right.fill_null(value=False).alias(f"certain:{mapping.field}"))
         if not values or frame.height == 0:
             return frame.select(values) if values else frame, pl.Series(dtype=pl.Boolean)
-        whole = frame.select(*values, pl.all_horizontal(certain).alias("certain:"))
+        whole = frame.lazy().select(*values, pl.all_horizontal(certain).alias("certain:")).collect()
         return whole.drop("certain:"), whole["certain:"]
 
 
@@ -46,7 +46,10 @@ def _cell(mapping: FieldMapping, types: Mapping[str, Any]) -> FastCell:
         cell = _trimmed(_source(mapping, beginning, types))
     for step in mapping.steps:
         cell = step.fast(cell)
-    return mapping.column.kind.fast(_trimmed(cell))
+    already_trimmed = not isinstance(beginning, Constant) and all(
+        step.stays_trimmed for step in mapping.steps
+    )
+    return mapping.column.kind.fast(cell if already_trimmed else _trimmed(cell))
 
 
 def _source(mapping: FieldMapping, column: str, types: Mapping[str, Any]) -> FastCell:

@@ -1,10 +1,11 @@
-"""The judge: one row at a time, by the steps of the contract and a pydantic model of the record; his word is law."""
+"""The judge: one row at a time, by the contract's steps and a pydantic model of the record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import isnan
+from typing import Any, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -60,17 +61,21 @@ class RowJudge:
             for each in found.errors(include_url=False, include_input=False):
                 mapping = self._by_field[str(each["loc"][0])]
                 context = each.get("ctx", {})
-                error = _error(mapping, context.get("rule", each["type"]), each["msg"], context.get("remedy", ""))
+                error = _error(
+                    mapping, context.get("rule", each["type"]), each["msg"], context.get("remedy", "")
+                )
                 errors.setdefault(mapping.field, error)
             record = {}
-        return ({}, tuple(errors.values())) if errors else (record, ())
+        if errors:
+            return {}, tuple(errors[field] for field in self._by_field if field in errors)
+        return record, ()
 
 
 def _adapter(mapping: Sequence[FieldMapping]) -> TypeAdapter[dict[str, Any]]:
     fields = {each.field: each.annotation for each in mapping}
     row = TypedDict("Row", fields)  # type: ignore[misc]
     row.__pydantic_config__ = ConfigDict(extra="forbid", hide_input_in_errors=True)  # type: ignore[attr-defined]
-    return TypeAdapter(row)
+    return cast("TypeAdapter[dict[str, Any]]", TypeAdapter(row))
 
 
 def _transformed(mapping: FieldMapping, row: Mapping[str, Any]) -> Any:
@@ -91,7 +96,7 @@ def _transformed(mapping: FieldMapping, row: Mapping[str, Any]) -> Any:
 
 
 def _forbid_numbers(mapping: FieldMapping, row: Mapping[str, Any]) -> None:
-    """Numeric cells of long identifiers are always quarantined: read as text they become someone else's number."""
+    """Quarantine numeric cells of long identifiers: read as text they are someone else's number."""
     identifier = mapping.column.identifier
     if identifier is None or not identifier.numeric_cells_lose_digits:
         return
@@ -106,7 +111,7 @@ def _forbid_numbers(mapping: FieldMapping, row: Mapping[str, Any]) -> None:
 def _trimmed(cell: Any) -> Any:
     if isinstance(cell, str):
         return cell.strip(SURROUNDING_SPACE) or None
-    return None if isinstance(cell, float) and cell != cell else cell
+    return None if isinstance(cell, float) and isnan(cell) else cell
 
 
 def _error(mapping: FieldMapping, rule: str, message: str, remedy: str) -> FieldError:

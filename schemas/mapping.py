@@ -1,7 +1,7 @@
 """From a page of the source's cells to canonical records, and to reasons for every row that is none.
 
-A contract compiles once into two judges. The fast path looks at whole columns in Polars and accepts only what is
-beyond doubt; every other row goes to the judge, one at a time, whose verdict is the law and who explains himself.
+A contract compiles once into two judges. The fast path looks at whole columns in Polars and accepts only what
+is beyond doubt; every other row goes to the judge, one at a time, who explains every rejection.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ class CompiledMapping:
         spare = [column for column in found if column not in self.contract.source_columns]
         suggestions = {}
         for column in missing:
-            close = difflib.get_close_matches(column.lower(), [each.lower() for each in spare], n=1, cutoff=0.5)
+            close = difflib.get_close_matches(
+                column.lower(), [each.lower() for each in spare], n=1, cutoff=0.5
+            )
             if close:
                 suggestions[column] = next(each for each in spare if each.lower() == close[0])
         first = next(each for each in self.contract.mapping if set(each.source_columns) & set(missing))
@@ -139,7 +141,9 @@ class CompiledMapping:
         record_type = self.contract.record_type
         present = set(frame.columns)
         return frame.select(
-            pl.col(column.name) if column.name in present else pl.lit(None, dtype=column.polars_dtype).alias(column.name)
+            pl.col(column.name)
+            if column.name in present
+            else pl.lit(None, dtype=column.polars_dtype).alias(column.name)
             for column in record_type.columns
         )
 
@@ -147,7 +151,9 @@ class CompiledMapping:
         rules = self._rules
         if not rules or accepted.height == 0:
             return {}
-        counts = accepted.select(rule.violated.fill_null(value=False).sum().alias(rule.name) for rule in rules)
+        counts = accepted.select(
+            rule.violated.fill_null(value=False).sum().alias(rule.name) for rule in rules
+        )
         return {name: int(count) for name, count in counts.row(0, named=True).items() if count}
 
     @cached_property
@@ -175,4 +181,3 @@ def _merged(
     places = pl.concat([first_places.rename("position"), second_places.rename("position")])
     order = places.arg_sort()
     return pl.concat([first, second])[order], places.gather(order)
-

@@ -1,12 +1,13 @@
 """YAML read safely, with the line of every value kept.
 
-Contracts come from agencies, so the reader takes only what JSON could say (YAML 1.2's core schema: ``no`` is a
-text, dates are texts), forbids tags and duplicate keys, and limits size, depth and aliases, so that no file can
-unfold into more than it weighs.
+Contracts come from agencies, so the reader takes only what JSON could say (YAML 1.2's core schema: ``no``
+is a text, dates are texts), forbids tags and duplicate keys, and limits size, depth and aliases, so that no
+file can unfold into more than it weighs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,7 @@ except ImportError:  # PyYAML without libyaml
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 
-class YamlProblem(Exception):
+class YamlProblem(Exception):  # noqa: N818 - becomes a ContractProblem
     """Why a text is not acceptable YAML."""
 
     def __init__(
@@ -70,7 +71,7 @@ for _tag, _pattern, _first in (
     ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
     ("float", r"^[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", list("-+0123456789")),
 ):
-    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", __import__("re").compile(_pattern), _first)
+    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 def read_marked_yaml(content: bytes | str) -> MarkedDocument:
@@ -132,7 +133,9 @@ def _weigh(text: str) -> None:
 
 
 def _too_much(rule: str, message: str, event: yaml.Event) -> YamlProblem:
-    return YamlProblem(rule, message, "Write the values out.", event.start_mark.line + 1)
+    return YamlProblem(
+        rule, message, "Write the values out.", event.start_mark.line + 1 if event.start_mark else None
+    )
 
 
 class _Builder:

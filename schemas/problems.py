@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,16 +34,16 @@ class Problems:
         field = ".".join(str(part) for part in path) or None
         self.found.append(ContractProblem(self.file, line or self.line(path), field, rule, message, remedy))
 
-    def add_validation(self, path: Path, error: ValidationError, *, skip: Iterable[str] = ()) -> None:
-        """Note every problem that a pydantic model found in the part at ``path``; values are not repeated."""
+    def add_validation(
+        self, path: Path, error: ValidationError, *, known: Collection[str | None] = ()
+    ) -> None:
+        """Note what a pydantic model found in the part at ``path``, except in fields already ``known``."""
         for each in error.errors(include_url=False, include_input=False, include_context=False):
-            inner = tuple(part for part in each["loc"] if part not in skip)
-            self.add(
-                (*path, *inner),
-                str(each["type"]).replace("_", "-"),
-                _sentence(each["msg"]),
-                _remedy(each["type"]),
-            )
+            place = (*path, *each["loc"])
+            if ".".join(map(str, place)) in known:
+                continue
+            rule = str(each["type"]).replace("_", "-")
+            self.add(place, rule, _sentence(each["msg"]), _remedy(each["type"]))
 
 
 def _sentence(message: str) -> str:

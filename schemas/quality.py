@@ -1,4 +1,4 @@
-"""Rules over a whole batch, from ``quality[]`` of a contract; records/ compiles them to Great Expectations."""
+"""Rules over a whole batch, from ``quality[]`` of a contract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TypeVar
 
 from open_data_contract_standard.model import DataQuality
 
@@ -144,6 +144,9 @@ def read_rule(
     return rule if len(problems.found) == before else None
 
 
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
 class _Reader:
     def __init__(self, quality: DataQuality, path: Path, record_type: RecordType, problems: Problems) -> None:
         self.quality = quality
@@ -174,12 +177,12 @@ class _Reader:
             line=self.problems.line(self.path),
         )
 
-    def _choice(self, key: str, kind: type[Any], value: str | None) -> Any:
+    def _choice(self, key: str, kind: type[_Choice], value: str | None) -> _Choice | None:
         if value is None:
             if key == "metric":
                 self._problem(key, "The rule names no metric.", f"Choose one of: {', '.join(kind)}.")
             return None
-        if value in set(kind):
+        if value in {each.value for each in kind}:
             return kind(value)
         self._problem(
             key, f"'{value}' is not a {key} of quality rules.", f"Choose one of: {', '.join(kind)}."

@@ -1,7 +1,7 @@
 """What should hold between the fields of one record.
 
-A broken rule is a warning: the record is kept and flagged. A NIK, for one, keeps the date it was issued with even
-after a court corrects the day of birth.
+A broken rule is a warning: the record is kept and flagged. A NIK, for one, keeps the date it was issued with
+even after a court corrects the day of birth.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import polars as pl
 from pydantic import BaseModel
@@ -24,8 +24,8 @@ from schemas.tax import TaxStanding
 
 RESERVED_COLUMNS = frozenset(
     {
-        "agency", "dataset", "source_key", "valid_from", "valid_to", "recorded_from", "recorded_to", "record_id",
-        "content_hash", "leaf_salt", "batch_id", "contract_version", "position",
+        "agency", "dataset", "source_key", "valid_from", "valid_to", "recorded_from", "recorded_to",
+        "record_id", "content_hash", "leaf_salt", "batch_id", "contract_version", "position",
     }
 )  # fmt: skip
 """Columns that records/ keeps beside every record's own; no field may be called so."""

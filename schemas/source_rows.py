@@ -38,11 +38,12 @@ def _cells(series: pl.Series) -> list[Any]:
     odd = Unrepresentable("a date outside the years 2 to 9998")
     known = series.to_frame("c").select(pl.when(inside).then(pl.col("c")))["c"].to_list()
     return [
-        odd if cell is None and not empty else cell for cell, empty in zip(known, series.is_null().to_list(), strict=True)
+        odd if cell is None and not empty else cell
+        for cell, empty in zip(known, series.is_null().to_list(), strict=True)
     ]
 
 
-def _storable(cell: Any) -> str | int | float | bool | None:
+def _storable(cell: Any) -> str | int | float | bool | None:  # noqa: PLR0911 - one line for each type
     if cell is None or isinstance(cell, bool):
         return cell
     if isinstance(cell, int):

@@ -1,8 +1,8 @@
 """The small language of ``transformLogic``: a list of steps from a source's cell to a field's.
 
-Each step is said twice, for one cell in Python and for a column in Polars; where the two could differ, the column
-leaves the cell to the judge. There are no loops, no expressions and no regular expressions in it, so a contract can
-neither run code nor exhaust the machine.
+Each step is said twice, for one cell in Python and for a column in Polars; where the two could differ, the
+column leaves the cell to the judge. There are no loops, no expressions and no regular expressions in it, so a
+contract can neither run code nor exhaust the machine.
 """
 
 from __future__ import annotations
@@ -29,13 +29,28 @@ _DATE_PIECES = {
     "MM": ("(?P<month>[0-9]{2})", "%m"),
     "dd": ("(?P<day>[0-9]{2})", "%d"),
 }
+_PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _WITHOUT_ZONE_CHANGES = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _checked_format(text: str) -> str:
+    tokens = _DATE_TOKENS.findall(text)
+    if sorted(token for token in tokens if token in _DATE_PIECES) != ["MM", "dd", "yyyy"]:
+        raise ValueError("write the date as dd, MM and yyyy, each once, such as dd-MM-yyyy")
+    if any(token.isalnum() for token in tokens if token not in _DATE_PIECES):
+        raise ValueError("only dd, MM, yyyy and separators may stand in a date format")
+    return text
 
 
 class Step(BaseModel):
     """One step. Invariant: where ``fast`` is right, ``judge`` gives the identical cell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    @property
+    def stays_trimmed(self) -> bool:
+        """Whether a cell without surrounding space still has none after this step, and is not blank."""
+        return False
 
     @abstractmethod
     def judge(self, cell: Any) -> Any:
@@ -72,6 +87,11 @@ class Empty(Step):
     step: Literal["empty"] = "empty"
     values: Annotated[list[ShortText], Field(min_length=1, max_length=50)]
 
+    @property
+    def stays_trimmed(self) -> bool:
+        """It changes no characters."""
+        return True
+
     def judge(self, cell: Any) -> Any:
         """Empty one cell."""
         if isinstance(cell, date | Unrepresentable):
@@ -93,6 +113,11 @@ class Codes(Step):
     step: Literal["codes"] = "codes"
     codes: Annotated[dict[ShortText, ShortText], Field(min_length=1, max_length=2000)]
 
+    @property
+    def stays_trimmed(self) -> bool:
+        """Unless what it puts in has space around it."""
+        return all(to and to == to.strip(SURROUNDING_SPACE) for to in self.codes.values())
+
     def judge(self, cell: Any) -> str:
         """Translate one cell."""
         found = self.codes.get(text_of(cell))
@@ -106,10 +131,15 @@ class Codes(Step):
 
     def fast(self, cell: FastCell) -> FastCell:
         """Translate a column."""
+        if cell.dtype.is_integer():
+            numbers = {int(code): to for code, to in self.codes.items() if _PLAIN_NUMBER.fullmatch(code)}
+            translated = cell.value.cast(pl.Int64, strict=False).replace_strict(
+                numbers or {0: None}, default=None, return_dtype=pl.String
+            )
+            return cell.become(translated, pl.String(), when=translated.is_not_null())
         text = fast_text(cell)
-        known = text.value.is_in(list(self.codes))
         translated = text.value.replace_strict(self.codes, default=None, return_dtype=pl.String)
-        return text.become(translated, when=known)
+        return text.become(translated, when=translated.is_not_null())
 
 
 class Pad(Step):
@@ -118,6 +148,11 @@ class Pad(Step):
     step: Literal["pad"] = "pad"
     length: Annotated[int, Field(ge=1, le=40)]
     fill: Annotated[str, StringConstraints(pattern=r"^[ -~]$")] = "0"
+
+    @property
+    def stays_trimmed(self) -> bool:
+        """Unless what it puts in has space around it."""
+        return self.fill != " "
 
     def judge(self, cell: Any) -> str:
         """Pad one cell."""
@@ -151,7 +186,7 @@ class Date(Step):
     """Read a date written in a fixed shape of ``dd``, ``MM`` and ``yyyy``."""
 
     step: Literal["date"] = "date"
-    format: Annotated[str, AfterValidator(lambda text: _checked_format(text))]
+    format: Annotated[str, AfterValidator(_checked_format)]
 
     def judge(self, cell: Any) -> date | Unrepresentable:
         """Read one cell."""
@@ -220,6 +255,11 @@ class KeepForm(Step):
     step: Literal["keep_form"] = "keep_form"
     form: Literal["nik"]
 
+    @property
+    def stays_trimmed(self) -> bool:
+        """It changes no characters."""
+        return True
+
     def judge(self, cell: Any) -> str | None:
         """Keep or empty one cell."""
         text = text_of(cell)
@@ -259,10 +299,13 @@ class Concat(BaseModel):
         """Join columns."""
         parts, ok = [], pl.lit(value=True)
         for part in self.columns:
-            text = fast_text(columns[part.column])
-            value = text.value.str.strip_chars(SURROUNDING_SPACE)
-            value = pl.when(value != "").then(value.str.pad_start(part.pad or 0, "0"))
-            parts.append(value)
+            cell = columns[part.column]
+            text = fast_text(cell)
+            value = text.value
+            if cell.dtype == pl.String():
+                value = value.str.strip_chars(SURROUNDING_SPACE)
+                value = pl.when(value != "").then(value)
+            parts.append(value.str.pad_start(part.pad, "0") if part.pad else value)
             ok = ok & text.ok
         return FastCell(pl.concat_str(parts, separator=self.separator), pl.String(), ok)
 
@@ -291,12 +334,3 @@ _NIK_SHAPED = "(?:" + "|".join(sorted(PROVINCE_CODES[RegionSystem.KEMENDAGRI])) 
 
 def _literal(token: str, side: int) -> str:
     return re.escape(token) if side == 0 else token.replace("%", "%%")
-
-
-def _checked_format(text: str) -> str:
-    tokens = _DATE_TOKENS.findall(text)
-    if sorted(token for token in tokens if token in _DATE_PIECES) != ["MM", "dd", "yyyy"]:
-        raise ValueError("write the date as dd, MM and yyyy, each once, such as dd-MM-yyyy")
-    if any(token.isalnum() for token in tokens if token not in _DATE_PIECES):
-        raise ValueError("only dd, MM, yyyy and separators may stand in a date format")
-    return text

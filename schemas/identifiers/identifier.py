@@ -105,7 +105,7 @@ class Identifier(ABC):
         return format(self.masked, spec)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._value == self._value  # type: ignore[attr-defined]
+        return type(other) is type(self) and other._value == self._value
 
     def __hash__(self) -> int:
         return hash((self.kind, self._value))

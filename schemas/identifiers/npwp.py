@@ -33,7 +33,7 @@ class NpwpForm(StrEnum):
 
 
 class Npwp(Identifier):
-    """A taxpayer's number that keeps its form: only an organisation's fifteen digits convert to sixteen."""
+    """A taxpayer's number, which keeps its form: only an organisation's 15 digits convert."""
 
     __slots__ = ()
 
@@ -71,7 +71,7 @@ class Npwp(Identifier):
         return Nik(self.value) if self.form is NpwpForm.NIK else None
 
     def organisation_sixteen(self) -> Npwp:
-        """The sixteen-digit form of an organisation's number; the caller vouches that it is an organisation's.
+        """The sixteen-digit form of an organisation's number; the caller vouches that it is one.
 
         Raises:
             IdentifierInvalid: The number is an individual's or of an unverified series.

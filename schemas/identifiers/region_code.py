@@ -131,7 +131,7 @@ class RegionCode(Identifier):
     def __hash__(self) -> int:
         return hash((self.kind, self._system, self._value))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         return type(self), (self._value, self._system)
 
 

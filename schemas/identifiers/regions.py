@@ -1,4 +1,4 @@
-"""The regions of Indonesia as the ministries number them, with the divisions of Papua that changed the codes."""
+"""The regions of Indonesia as the two systems number them, and the divisions that changed the codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RegionSystem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """What one province code of one system meant in a span of time (``until`` is the first day it did not)."""
+    """What a province code of one system meant in a span of time; ``until`` is the first day it did not."""
 
     system: RegionSystem
     code: str
@@ -30,7 +30,7 @@ class Province:
         return (self.since is None or self.since <= on) and (self.until is None or on < self.until)
 
 
-# UU 20/2012; UU 14, 15 and 16/2022; UU 29/2022: days of enactment. BPS renumbered Papua afterwards, for 2023.
+# Days of enactment: UU 20/2012; UU 14, 15 and 16/2022; UU 29/2022. BPS renumbered Papua afterwards.
 _NORTH_KALIMANTAN = date(2012, 11, 16)
 _PAPUA_DIVISION = date(2022, 7, 25)
 _SOUTHWEST_PAPUA = date(2022, 12, 8)
@@ -65,11 +65,11 @@ PROVINCES: tuple[Province, ...] = (
     Province(_B, "97", "Papua Pegunungan", since=_PAPUA_DIVISION),
 )
 
-# Below the province the two systems number differently in places (64.02 is Kutai Kartanegara for Kemendagri,
-# Kutai Barat for BPS), so only regencies that were compared one by one may cross.
+# Below the province the two systems number differently in places (64.02 is Kutai Kartanegara for
+# Kemendagri, Kutai Barat for BPS), so only regencies that were compared one by one may cross.
 SAME_REGENCY = {"35.76": "3576", "35.16": "3516", "64.11": "6411"}
 
-# Provinces whose districts moved to a new province code in 2022: their old codes stay in identifiers for life.
+# Provinces whose districts moved to new province codes in 2022; old codes stay in identifiers for life.
 DIVIDED_IN_2022 = frozenset({"91", "92"})
 
 PROVINCE_CODES = {
@@ -99,7 +99,7 @@ def province_code_elsewhere(system: RegionSystem, code: str, target: RegionSyste
 
 @cache
 def known_regions() -> frozenset[str]:
-    """Dotted Kemendagri codes of all provinces, regencies and districts in force (Kepmendagri 300.2.2-2138/2025)."""
+    """Dotted Kemendagri codes in force down to the district (Kepmendagri 300.2.2-2138/2025)."""
     from lokal import wilayah
 
     codes = set()

@@ -21,7 +21,7 @@ _UNWANTED = re.compile(
 )
 
 
-class CellInvalid(Exception):
+class CellInvalid(Exception):  # noqa: N818 - told to the source, not a failure
     """The judge's reason to reject one cell; never carries the cell's value."""
 
     def __init__(self, rule: str, message: str, remedy: str) -> None:
@@ -53,7 +53,7 @@ class FastCell:
     def become(
         self, value: pl.Expr, dtype: pl.DataType | None = None, *, when: pl.Expr | None = None
     ) -> FastCell:
-        """The next state of the cell, right only where it was right before and ``when`` holds or it is null."""
+        """The next state, right where it was right before and ``when`` holds (or the cell is null)."""
         ok = self.ok if when is None else self.ok & (self.value.is_null() | when.fill_null(value=False))
         return FastCell(value, dtype or self.dtype, ok)
 

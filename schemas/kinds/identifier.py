@@ -36,7 +36,7 @@ class IdentifierKind(Kind):
     dtype: ClassVar[pl.DataType] = pl.String()
 
     @property
-    def title(self) -> str:  # type: ignore[override]
+    def title(self) -> str:
         """What the identifier is called."""
         return self.identifier.title
 

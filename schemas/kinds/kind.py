@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import polars as pl
 from pydantic import GetCoreSchemaHandler
@@ -18,9 +18,14 @@ class Kind(ABC):
     Invariant: what ``fast`` calls right, ``judge`` accepts with the identical value.
     """
 
-    title: str
-    sql_type: str
-    dtype: pl.DataType
+    noun: ClassVar[str] = "value"
+    sql_type: ClassVar[str]
+    dtype: ClassVar[pl.DataType]
+
+    @property
+    def title(self) -> str:
+        """What a value of this kind is called."""
+        return self.noun
 
     @abstractmethod
     def judge(self, cell: Any) -> Any:

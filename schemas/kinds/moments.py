@@ -35,7 +35,7 @@ class DateKind(Kind):
     earliest: date = date(1850, 1, 1)
     in_future: bool = False
 
-    title: ClassVar[str] = "date"
+    noun: ClassVar[str] = "date"
     sql_type: ClassVar[str] = "date"
     dtype: ClassVar[pl.DataType] = pl.Date()
 
@@ -63,7 +63,7 @@ class DateKind(Kind):
 class MomentKind(Kind):
     """A moment, kept in UTC to the microsecond."""
 
-    title: ClassVar[str] = "moment"
+    noun: ClassVar[str] = "moment"
     sql_type: ClassVar[str] = "timestamptz"
     dtype: ClassVar[pl.DataType] = pl.Datetime("us", "UTC")
 

@@ -27,7 +27,7 @@ class IntegerKind(Kind):
     minimum: int = -(10**18) + 1
     maximum: int = 10**18 - 1
 
-    title: ClassVar[str] = "whole number"
+    noun: ClassVar[str] = "whole number"
     sql_type: ClassVar[str] = "bigint"
     dtype: ClassVar[pl.DataType] = pl.Int64()
 
@@ -74,7 +74,7 @@ class IntegerKind(Kind):
 class DecimalKind(Kind):
     """A decimal number with at most six digits after the point, kept exactly."""
 
-    title: ClassVar[str] = "decimal number"
+    noun: ClassVar[str] = "decimal number"
     sql_type: ClassVar[str] = "numeric(38,6)"
     dtype: ClassVar[pl.DataType] = pl.Decimal(38, SCALE)
 

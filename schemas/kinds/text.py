@@ -29,7 +29,7 @@ class TextKind(Kind):
     max_length: int = 200
     min_length: int = 1
 
-    title: ClassVar[str] = "text"
+    noun: ClassVar[str] = "text"
     sql_type: ClassVar[str] = "text"
     dtype: ClassVar[pl.DataType] = pl.String()
 
@@ -59,7 +59,7 @@ class TextKind(Kind):
         """Accept printable ASCII of the right length."""
         text = fast_text(cell)
         fits = text.value.str.len_bytes().is_between(self.min_length, self.max_length)
-        return text.only(text.value.str.contains(PLAIN_TEXT) & fits)
+        return text.only(fits & text.value.str.contains(PLAIN_TEXT))
 
     def _too_long(self) -> CellInvalid:
         return CellInvalid(
@@ -75,7 +75,7 @@ class CodeKind(Kind):
 
     codes: tuple[str, ...]
 
-    title: ClassVar[str] = "code"
+    noun: ClassVar[str] = "code"
     sql_type: ClassVar[str] = "text"
     dtype: ClassVar[pl.DataType] = pl.String()
 
@@ -86,7 +86,7 @@ class CodeKind(Kind):
             raise CellInvalid(
                 "unknown-code",
                 f"The code is none of: {', '.join(self.codes)}.",
-                "Map the source's code in the contract (transformLogic, step codes), or correct it at the source.",
+                "Map the source's code in the contract (step codes), or correct it at the source.",
             )
         return text
 
@@ -100,7 +100,7 @@ class CodeKind(Kind):
 class BooleanKind(Kind):
     """True or false."""
 
-    title: ClassVar[str] = "boolean"
+    noun: ClassVar[str] = "boolean"
     sql_type: ClassVar[str] = "boolean"
     dtype: ClassVar[pl.DataType] = pl.Boolean()
 
