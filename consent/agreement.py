@@ -21,6 +21,7 @@ from foundation import clock
 from foundation.errors import Location
 from foundation.keyring import KeyPair
 from participants import keys
+from participants.errors import KeyNotValid, SignatureWrong, UnknownKey
 
 __all__ = [
     "AgreementRevision",
@@ -91,7 +92,9 @@ def sign(payload: bytes, key: KeyPair) -> AgreementSignature:
     return AgreementSignature(kid=key.kid, signature=key.sign(payload))
 
 
-def sign_by_both(revision: AgreementRevision, provider_key: KeyPair, consumer_key: KeyPair) -> SignedAgreement:
+def sign_by_both(
+    revision: AgreementRevision, provider_key: KeyPair, consumer_key: KeyPair
+) -> SignedAgreement:
     """Both signatures at once, where one place holds both keys (practice agencies, tests)."""
     payload = revision.payload()
     return SignedAgreement(payload, sign(payload, provider_key), sign(payload, consumer_key))
@@ -224,7 +227,9 @@ def verify_stored(connection: Connection[Any], agreement_id: str) -> int:
     for number, stored in enumerate(history, start=1):
         revision, payload = stored.signed.revision, stored.signed.payload
         if (revision.revision, revision.predecessor) != (number, before):
-            raise RevisionBroken(f"Revision {number} of agreement {agreement_id} does not follow its predecessor")
+            raise RevisionBroken(
+                f"Revision {number} of agreement {agreement_id} does not follow its predecessor"
+            )
         try:
             for side, signature in (
                 (revision.terms.provider, stored.signed.provider_signature),
@@ -280,7 +285,7 @@ def _check_chain(connection: Connection[Any], revision: AgreementRevision, store
     if revision.revision != last + 1 or revision.predecessor != stored.get(last):
         raise AgreementInvalid(
             f"Revision {revision.revision} of agreement {agreement_id} does not follow revision {last}",
-            remedy="Make the next revision with AgreementRevision.succeeded_by of the latest one; sign it again.",
+            remedy="Make the next revision with `succeeded_by` of the latest one, and sign it.",
             location=Location(field="predecessor", rule="agreement.chain"),
         )
     if not last:
@@ -303,7 +308,23 @@ def _check_chain(connection: Connection[Any], revision: AgreementRevision, store
 def _check_signature(
     connection: Connection[Any], payload: bytes, signature: AgreementSignature, side: str, at: datetime
 ) -> None:
-    raise NotImplementedError
+    try:
+        key = keys.verify(connection, signature.kid, payload, signature.signature, at)
+    except (UnknownKey, KeyNotValid, SignatureWrong) as error:
+        raise AgreementInvalid(
+            f"The signature of {side} does not hold",
+            why=error.what,
+            remedy="Sign the exact bytes again with the key that the agency registered for agreements.",
+            location=Location(rule=f"agreement.{error.code}"),
+            side=side,
+        ) from error
+    if (key.owner_kind, key.owner_id, key.use) != ("agency", side, KEY_USE):
+        raise AgreementInvalid(
+            f"The key that signed for {side} is not its key for agreements",
+            remedy="Sign with the key that the agency registered with use `agreement`.",
+            location=Location(rule="agreement.foreign-key"),
+            side=side,
+        )
 
 
 def _signed_entry(
@@ -317,7 +338,9 @@ def _signed_entry(
         legal_basis=terms.legal_basis.value,
         agreements=(reference,),
         datasets=tuple(sorted(terms.datasets)),
-        fields=tuple(f"{dataset}:{name}" for dataset, names in sorted(terms.datasets.items()) for name in names),
+        fields=tuple(
+            f"{dataset}:{name}" for dataset, names in sorted(terms.datasets.items()) for name in names
+        ),
         outcome="signed",
         details={
             "keys": [signed.provider_signature.kid, signed.consumer_signature.kid],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from audit.entry import RevisionReference
+from consent.coverage import cover
 from consent.errors import ExchangeDenied
 from consent.exchange import (
     AgreementFact,
@@ -18,9 +18,8 @@ from consent.exchange import (
     Fields,
     SystemFact,
     new_decision_id,
-    provider_of,
 )
-from consent.rules import RULES, Explanation
+from consent.findings import RuleFinding, rule_broken, rule_carrying
 from consent.vocabulary import ConsentState, LegalBasis, Outcome
 
 __all__ = [
@@ -41,28 +40,6 @@ REVIEW_WITHIN = timedelta(hours=72)
 
 # After consent, the order in which a shared legal basis is chosen when there are several.
 _BASIS_ORDER = tuple(LegalBasis)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleFinding:
-    """What one rule found; its sentence is made when somebody reads it."""
-
-    rule_id: str
-    satisfied: bool
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def explanation(self) -> Explanation:
-        """The finding as a sentence, in both languages."""
-        return RULES[self.rule_id].explain(**self.names)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The finding as plain data, for problems and receipts."""
-        return {
-            "rule": self.rule_id,
-            "satisfied": self.satisfied,
-            "explanation": self.explanation.as_dict(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +94,11 @@ class Decision:
     @property
     def field_names(self) -> tuple[str, ...]:
         """The allowed fields as `dataset:field`, sorted, as log entries name them."""
-        return tuple(f"{dataset}:{name}" for dataset in sorted(self.allowed_fields)
-                     for name in sorted(self.allowed_fields[dataset]))
+        return tuple(
+            f"{dataset}:{name}"
+            for dataset in sorted(self.allowed_fields)
+            for name in sorted(self.allowed_fields[dataset])
+        )
 
     def require_allowed(self) -> None:
         """Raise `ExchangeDenied` unless allowed.
@@ -131,7 +111,7 @@ class Decision:
         raise ExchangeDenied(
             "The exchange was denied",
             why=" ".join(dict.fromkeys(finding.explanation.english for finding in self.rules)),
-            remedy="Ask the agencies concerned for an agreement, or the data subject for consent, that covers it.",
+            remedy="Ask the agencies for an agreement, or the data subject for consent, that covers it.",
             decision_id=self.decision_id,
             rules=list(self.rule_ids),
             findings=[finding.as_dict() for finding in self.rules],
@@ -143,28 +123,17 @@ def decide(request: ExchangeRequest, facts: Facts) -> Decision:
     broken = [*_judge_request(request), *_judge_parties(request, facts)]
     if broken:
         return _denied(request, broken)
-    coverage = {dataset: _cover(request, dataset, facts.agreements) for dataset in sorted(request.fields)}
+    coverage = {dataset: cover(request, dataset, facts.agreements) for dataset in sorted(request.fields)}
     uncovered = [finding for found in coverage.values() if not found.candidates for finding in found.broken]
     if uncovered:
         return _denied(request, uncovered)
     bases = frozenset.intersection(*(found.bases(request) for found in coverage.values()))
     if not bases:
-        return _denied(request, [_finding("legal-basis.not-single", request)])
+        return _denied(request, [rule_broken("legal-basis.not-single", request)])
     basis, broken = _choose_basis(request, facts.consent, bases)
     if broken:
         return _denied(request, broken)
     return _allowed(request, facts, basis, [found.choose(request, basis) for found in coverage.values()])
-
-
-def _finding(rule_id: str, request: ExchangeRequest, *, satisfied: bool = False, **names: str) -> RuleFinding:
-    known = {
-        "consumer": request.consumer,
-        "system": request.system,
-        "purpose": request.purpose,
-        "verb": request.verb.value,
-        "mode": request.mode.value,
-    }
-    return RuleFinding(rule_id, satisfied, known | names)
 
 
 # --- the request and the parties
@@ -172,26 +141,26 @@ def _finding(rule_id: str, request: ExchangeRequest, *, satisfied: bool = False,
 
 def _judge_request(request: ExchangeRequest) -> Iterable[RuleFinding]:
     if not request.fields or not all(request.fields.values()):
-        yield _finding("request.empty", request)
+        yield rule_broken("request.empty", request)
     if request.emergency is None:
         return
     if not request.emergency.officer.strip():
-        yield _finding("emergency.officer-missing", request)
+        yield rule_broken("emergency.officer-missing", request)
     if not request.emergency.reason.strip():
-        yield _finding("emergency.reason-missing", request)
+        yield rule_broken("emergency.reason-missing", request)
     if request.subject is None:
-        yield _finding("emergency.subject-missing", request)
+        yield rule_broken("emergency.subject-missing", request)
 
 
 def _judge_parties(request: ExchangeRequest, facts: Facts) -> Iterable[RuleFinding]:
     yield from _judge_agency("consumer", request.consumer, request, facts)
     system = facts.systems.get(request.system)
     if system is None:
-        yield _finding("system.unknown", request)
+        yield rule_broken("system.unknown", request)
     elif system.agency_id != request.consumer:
-        yield _finding("system.foreign", request)
+        yield rule_broken("system.foreign", request)
     elif not system.is_active:
-        yield _finding("system.suspended", request)
+        yield rule_broken("system.suspended", request)
     for provider in sorted(request.providers):
         yield from _judge_agency("provider", provider, request, facts)
 
@@ -199,109 +168,9 @@ def _judge_parties(request: ExchangeRequest, facts: Facts) -> Iterable[RuleFindi
 def _judge_agency(side: str, agency: str, request: ExchangeRequest, facts: Facts) -> Iterable[RuleFinding]:
     active = facts.agencies.get(agency)
     if active is None:
-        yield _finding(f"{side}.unknown", request, provider=agency)
+        yield rule_broken(f"{side}.unknown", request, provider=agency)
     elif not active:
-        yield _finding(f"{side}.suspended", request, provider=agency)
-
-
-# --- the agreements
-
-
-def _fits_emergency(request: ExchangeRequest, fact: AgreementFact) -> bool:
-    return (
-        request.emergency is None
-        or fact.terms.emergency_access
-        or fact.terms.legal_basis is LegalBasis.VITAL_INTEREST
-    )
-
-
-_Judge = Callable[[ExchangeRequest, str, AgreementFact], bool]
-
-# Tried in this order. The agreement that passes the most leading rules explains a denial.
-_LADDER: tuple[tuple[str, _Judge], ...] = (
-    ("agreement.dataset-not-covered", lambda _, dataset, fact: dataset in fact.terms.datasets),
-    ("agreement.purpose-not-covered", lambda request, _, fact: request.purpose in fact.terms.purposes),
-    ("verb.not-covered", lambda request, _, fact: request.verb in fact.terms.verbs),
-    ("mode.not-covered", lambda request, _, fact: request.mode in fact.terms.modes),
-    (
-        "agreement.fields-not-covered",
-        lambda request, dataset, fact: request.fields[dataset] <= fact.terms.fields_of(dataset),
-    ),
-    ("agreement.ended", lambda request, _, fact: fact.ended_at is None or request.at < fact.ended_at),
-    ("agreement.not-yet-valid", lambda request, _, fact: fact.terms.valid_from <= request.at),
-    ("agreement.expired", lambda request, _, fact: request.at < fact.terms.valid_until),
-    (
-        "onward.forbidden",
-        lambda request, _, fact: request.onward_to is None or request.onward_to in fact.terms.onward_sharing,
-    ),
-    ("emergency.not-agreed", lambda request, _, fact: _fits_emergency(request, fact)),
-    (
-        "emergency.not-declared",
-        lambda request, _, fact: request.emergency is not None
-        or fact.terms.legal_basis is not LegalBasis.VITAL_INTEREST,
-    ),
-    (
-        "case.missing",
-        lambda request, _, fact: request.case_present
-        or not fact.terms.case_required
-        or request.emergency is not None,
-    ),
-    (
-        "quota.exhausted",
-        lambda request, _, fact: fact.terms.quota_per_day is None
-        or (fact.quota_left or 0) > 0
-        or request.emergency is not None,
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Coverage:
-    """Agreements that cover one dataset of the request, or the rules that the closest one broke."""
-
-    candidates: tuple[AgreementFact, ...]
-    broken: tuple[RuleFinding, ...] = ()
-
-    def bases(self, request: ExchangeRequest) -> frozenset[LegalBasis]:
-        return frozenset(_basis_for(request, fact) for fact in self.candidates)
-
-    def choose(self, request: ExchangeRequest, basis: LegalBasis) -> AgreementFact:
-        fitting = (fact for fact in self.candidates if _basis_for(request, fact) is basis)
-        return min(fitting, key=lambda fact: fact.terms.agreement_id)
-
-
-def _basis_for(request: ExchangeRequest, fact: AgreementFact) -> LegalBasis:
-    return LegalBasis.VITAL_INTEREST if request.emergency is not None else fact.terms.legal_basis
-
-
-def _cover(request: ExchangeRequest, dataset: str, agreements: Iterable[AgreementFact]) -> _Coverage:
-    provider = provider_of(dataset)
-    between = [
-        fact
-        for fact in agreements
-        if fact.terms.provider == provider and fact.terms.consumer == request.consumer
-    ]
-    judged = [(_broken_rungs(request, dataset, fact), fact) for fact in between]
-    candidates = tuple(fact for rungs, fact in judged if not rungs)
-    if candidates:
-        return _Coverage(candidates)
-    if not judged:
-        return _Coverage((), (_finding("agreement.none", request, provider=provider, dataset=dataset),))
-    rungs, closest = min(judged, key=lambda each: (-each[0][0], len(each[0]), each[1].terms.agreement_id))
-    names = {
-        "provider": provider,
-        "dataset": dataset,
-        "agreement": closest.terms.agreement_id,
-        "fields": ", ".join(sorted(request.fields[dataset] - closest.terms.fields_of(dataset))),
-    }
-    return _Coverage((), tuple(_finding(_LADDER[rung][0], request, **names) for rung in rungs))
-
-
-def _broken_rungs(request: ExchangeRequest, dataset: str, fact: AgreementFact) -> list[int]:
-    """Positions of the broken rules; a dataset that is not named settles the matter at once."""
-    if not _LADDER[0][1](request, dataset, fact):
-        return [0]
-    return [rung for rung, (_, holds) in enumerate(_LADDER) if not holds(request, dataset, fact)]
+        yield rule_broken(f"{side}.suspended", request, provider=agency)
 
 
 # --- the legal basis and the consent
@@ -345,24 +214,24 @@ _STATE_RULES = {
 
 def _judge_consent(request: ExchangeRequest, consent: ConsentFact | None) -> Iterable[RuleFinding]:
     if request.subject is None:
-        yield _finding("consent.subject-missing", request)
+        yield rule_broken("consent.subject-missing", request)
     elif consent is None or not _concerns(request, consent):
-        yield _finding("consent.required", request)
+        yield rule_broken("consent.required", request)
     elif consent.state is not ConsentState.GRANTED:
-        yield _finding(_STATE_RULES[consent.state], request)
+        yield rule_broken(_STATE_RULES[consent.state], request)
     else:
         yield from _judge_granted(request, consent)
 
 
 def _judge_granted(request: ExchangeRequest, consent: ConsentFact) -> Iterable[RuleFinding]:
     if request.at < consent.valid_from:
-        yield _finding("consent.not-yet-valid", request)
+        yield rule_broken("consent.not-yet-valid", request)
     if consent.valid_until is not None and request.at >= consent.valid_until:
-        yield _finding("consent.expired", request)
+        yield rule_broken("consent.expired", request)
     for dataset in sorted(request.fields):
         if missing := request.fields[dataset] - consent.fields.get(dataset, frozenset()):
             names = ", ".join(sorted(missing))
-            yield _finding("consent.fields-not-covered", request, dataset=dataset, fields=names)
+            yield rule_broken("consent.fields-not-covered", request, dataset=dataset, fields=names)
 
 
 # --- the two ends
@@ -404,12 +273,12 @@ def _carrying(
 ) -> Iterable[RuleFinding]:
     for dataset, fact in zip(sorted(request.fields), chosen, strict=True):
         names = {"agreement": fact.terms.agreement_id, "dataset": dataset}
-        yield _finding("agreement.in-force", request, satisfied=True, **names)
+        yield rule_carrying("agreement.in-force", request, **names)
     for agreement_id in sorted(quotas):
-        yield _finding("quota.available", request, satisfied=True, agreement=agreement_id)
+        yield rule_carrying("quota.available", request, agreement=agreement_id)
     if request.emergency is not None:
-        yield _finding("emergency.review-due", request, satisfied=True)
+        yield rule_carrying("emergency.review-due", request)
     elif basis is LegalBasis.CONSENT:
-        yield _finding("consent.in-force", request, satisfied=True)
+        yield rule_carrying("consent.in-force", request)
     else:
-        yield _finding("consent.not-needed", request, satisfied=True, basis=basis.value)
+        yield rule_carrying("consent.not-needed", request, basis=basis.value)

@@ -1,4 +1,4 @@
-"""Gathering what a decision may look at: two indexed queries, on the hot path of every exchange.
+"""Gathering what a decision may look at: three indexed queries, on the hot path of every exchange.
 
 Nothing that can change is cached. Terms are kept in memory by the hash of their bytes, which never change.
 """
@@ -7,47 +7,46 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from datetime import date, datetime
 from typing import Any
 
 from psycopg import Connection
 
 from audit.entry import RevisionReference
-from audit.subjects import SubjectHandle
 from consent.errors import RevisionBroken
 from consent.exchange import AgreementFact, ConsentFact, ExchangeRequest, Facts, SystemFact
 from consent.quota import QuotaLeases, quota_day
 from consent.revision import ConsentRevision
 from consent.terms import AgreementRevision, AgreementTerms
-from consent.vocabulary import ConsentState
 from foundation.canonical import sha256_hex
-from participants import registry
+from participants.standing import standing
 
-__all__ = ["gather"]
+__all__ = ["gather", "governing_agreements"]
 
-# Of each agreement between the parties: the revision that governs at the moment, or, when none has
-# begun, the first one, so that a denial can say "not yet in force".
-_AGREEMENTS = """
+# Of each agreement: the revision that governs at the moment, or, when none has begun, the first one, so
+# that a denial can say "not yet in force".
+_GOVERNING = """
 SELECT DISTINCT ON (r.agreement_id)
        r.agreement_id, r.revision, encode(r.hash, 'hex'), e.ended_at, coalesce(q.leased, 0)
   FROM consent.agreement_revision r
   LEFT JOIN consent.agreement_end e ON e.agreement_id = r.agreement_id
   LEFT JOIN consent.quota_day q ON q.agreement_id = r.agreement_id AND q.day = %(day)s
- WHERE r.consumer = %(consumer)s AND r.provider = ANY(%(providers)s)
+{between}
  ORDER BY r.agreement_id, r.valid_from <= %(at)s DESC,
           CASE WHEN r.valid_from <= %(at)s THEN r.revision ELSE -r.revision END DESC
 """
+_BETWEEN = _GOVERNING.format(between=" WHERE r.consumer = %(consumer)s AND r.provider = ANY(%(providers)s)")
+_EVERYWHERE = _GOVERNING.format(between="")
 
 _CONSENT = """
-SELECT r.payload, encode(r.hash, 'hex'), r.revision, r.state
+SELECT r.payload, encode(r.hash, 'hex')
   FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
  WHERE c.subject = %s AND c.consumer = %s AND c.purpose = %s
  ORDER BY r.revision DESC LIMIT 1
 """
 
 
-def gather(
-    connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None = None
-) -> Facts:
+def gather(connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None = None) -> Facts:
     """Everything stored that bears on a request.
 
     Args:
@@ -55,27 +54,37 @@ def gather(
         request: What is asked.
         leases: This process's quota blocks, whose unused units count as left.
     """
+    parties = standing(connection, agencies={request.consumer, *request.providers}, systems=[request.system])
     return Facts(
         agreements=_agreements(connection, request, leases),
         consent=_consent(connection, request),
-        agencies={},
-        systems={},
+        agencies=parties.agencies,
+        systems={name: SystemFact(each.agency_id, each.is_active) for name, each in parties.systems.items()},
     )
+
+
+def governing_agreements(connection: Connection[Any], at: datetime) -> tuple[AgreementFact, ...]:
+    """Every agreement between any two agencies, in the revision that governs at a moment."""
+    rows = connection.execute(_EVERYWHERE, {"day": quota_day(at), "at": at}).fetchall()
+    return _facts(connection, rows, quota_day(at), None)
 
 
 def _agreements(
     connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None
 ) -> tuple[AgreementFact, ...]:
     day = quota_day(request.at)
-    rows = connection.execute(
-        _AGREEMENTS,
-        {
-            "day": day,
-            "at": request.at,
-            "consumer": request.consumer,
-            "providers": sorted(request.providers),
-        },
-    ).fetchall()
+    asked = {
+        "day": day,
+        "at": request.at,
+        "consumer": request.consumer,
+        "providers": sorted(request.providers),
+    }
+    return _facts(connection, connection.execute(_BETWEEN, asked).fetchall(), day, leases)
+
+
+def _facts(
+    connection: Connection[Any], rows: list[tuple[Any, ...]], day: date, leases: QuotaLeases | None
+) -> tuple[AgreementFact, ...]:
     terms = _TERMS.load(connection, [row[2] for row in rows])
     facts = []
     for agreement_id, revision, digest, ended_at, leased in rows:
@@ -96,7 +105,7 @@ def _consent(connection: Connection[Any], request: ExchangeRequest) -> ConsentFa
     return _consent_fact(*row) if row else None
 
 
-def _consent_fact(payload: bytes, digest: str, revision: int, state: str) -> ConsentFact:
+def _consent_fact(payload: bytes, digest: str) -> ConsentFact:
     if sha256_hex(payload) != digest:
         raise RevisionBroken("The bytes of a stored consent do not match their hash")
     return ConsentRevision.model_validate_json(payload).as_fact()

@@ -25,6 +25,8 @@ from consent.vocabulary import Channel, ConsentState
 from foundation import clock
 from foundation.canonical import sha256_hex
 from foundation.errors import Location
+from participants.registry import officer
+from participants.roles import OfficerRole, holds_role
 
 __all__ = [
     "ConsentNotice",
@@ -67,11 +69,11 @@ def grant(
     """Record that the subject said yes; append `consent.granted`.
 
     Raises:
-        ConsentNotPossible: If the event does not hold together (window, guardian, officer).
+        ConsentNotPossible: If the event does not hold together (window, guardian), or the named officer
+            is not registered to assist.
     """
-    return _answer(
-        connection, subject, question, ConsentState.GRANTED, channel, given_by, valid_until, at or clock.now()
-    )
+    event = _Event(ConsentState.GRANTED, channel, given_by, at or clock.now(), valid_until)
+    return _answer(connection, subject, question, event)
 
 
 def refuse(
@@ -88,9 +90,8 @@ def refuse(
     Raises:
         ConsentNotPossible: If a consent in force stands, which is withdrawn instead.
     """
-    return _answer(
-        connection, subject, question, ConsentState.REFUSED, channel, given_by, None, at or clock.now()
-    )
+    event = _Event(ConsentState.REFUSED, channel, given_by, at or clock.now())
+    return _answer(connection, subject, question, event)
 
 
 def withdraw(
@@ -199,7 +200,8 @@ SELECT payload, encode(hash, 'hex') FROM consent.consent_revision
 """
 
 _LATEST = """
-SELECT r.payload, encode(r.hash, 'hex') FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
+SELECT r.payload, encode(r.hash, 'hex')
+  FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
  WHERE c.subject = %s AND c.consumer = %s AND c.purpose = %s ORDER BY r.revision DESC LIMIT 1
 """
 
@@ -235,52 +237,54 @@ _KINDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    state: ConsentState
+    channel: Channel
+    given_by: GivenBy
+    at: datetime
+    valid_until: datetime | None = None
+
+
 def _answer(
-    connection: Connection[Any],
-    subject: SubjectKeys,
-    question: ConsentQuestion,
-    state: ConsentState,
-    channel: Channel,
-    given_by: GivenBy,
-    valid_until: datetime | None,
-    moment: datetime,
+    connection: Connection[Any], subject: SubjectKeys, question: ConsentQuestion, event: _Event
 ) -> ConsentRevision:
     lock_exclusive(connection, consent_key(subject.handle, question.consumer, question.purpose))
     before = latest(connection, subject.handle, question.consumer, question.purpose)
-    if state is ConsentState.REFUSED and before is not None and before.state is ConsentState.GRANTED:
+    if event.state is ConsentState.REFUSED and before is not None and before.state is ConsentState.GRANTED:
         raise ConsentNotPossible(
             "A consent in force cannot be refused",
             remedy="Withdraw it.",
             location=Location(rule="consent.withdraw-instead"),
         )
     content = {
-        "occurred_at": moment,
+        "occurred_at": event.at,
         "fields": {dataset: tuple(names) for dataset, names in question.fields.items()},
         "notice": question.notice,
-        "given_by": given_by,
-        "channel": channel,
-        "valid_from": moment,
-        "valid_until": valid_until,
+        "given_by": event.given_by,
+        "channel": event.channel,
+        "valid_from": event.at,
+        "valid_until": event.valid_until,
     }
     try:
         if before is None:
             revision = ConsentRevision(
                 consent_id=uuid4(),
-                state=state,
+                state=event.state,
                 subject=subject.handle,
                 consumer=question.consumer,
                 purpose=question.purpose,
                 **content,
             )
         else:
-            revision = before.followed_by(state, **content)
+            revision = before.followed_by(event.state, **content)
     except ValidationError as error:
         raise _not_possible(error) from None
     if before is None:
         connection.execute(
             _INSERT_CONSENT, [revision.consent_id, subject.handle, question.consumer, question.purpose]
         )
-    _store(connection, revision, subject, _KINDS[state])
+    _store(connection, revision, subject, _KINDS[event.state])
     return revision
 
 
@@ -289,7 +293,9 @@ def _not_possible(error: ValidationError) -> ConsentNotPossible:
     field = ".".join(str(part) for part in found[0]["loc"]) or None
     return ConsentNotPossible(
         "The consent does not hold together",
-        why="; ".join(each["msg"].removeprefix("Value error, ") for each in found if each["type"] == "value_error"),
+        why="; ".join(
+            each["msg"].removeprefix("Value error, ") for each in found if each["type"] == "value_error"
+        ),
         remedy="Correct the named part and ask again.",
         location=Location(field=field, rule=found[0]["type"]),
     )
@@ -299,6 +305,7 @@ def _store(
     connection: Connection[Any], revision: ConsentRevision, subject: SubjectKeys | None, kind: EntryKind
 ) -> None:
     reference = revision.reference
+    actor = _officer_pseudonym(connection, revision) if kind is not EntryKind.CONSENT_EXPIRED else None
     connection.execute(
         _INSERT_REVISION,
         [
@@ -318,7 +325,7 @@ def _store(
             kind=kind,
             occurred_at=revision.occurred_at,
             consumer=revision.consumer,
-            actor=revision.given_by.officer,
+            actor=actor,
             purpose=revision.purpose,
             legal_basis="consent",
             consent=reference,
@@ -334,6 +341,20 @@ def _store(
             },
         ),
     )
+
+
+def _officer_pseudonym(connection: Connection[Any], revision: ConsentRevision) -> str | None:
+    """The pseudonym of the named officer, who must be registered to assist."""
+    officer_id = revision.given_by.officer
+    if officer_id is None:
+        return None
+    if not holds_role(connection, officer_id, OfficerRole.ASSISTING_OFFICER, revision.occurred_at):
+        raise ConsentNotPossible(
+            "The named officer is not registered to assist with consents",
+            remedy="Let a steward give the officer the role assisting-officer.",
+            location=Location(field="given_by.officer", rule="consent.officer-role"),
+        )
+    return officer(connection, officer_id).pseudonym
 
 
 def _last(connection: Connection[Any], consent_id: UUID) -> ConsentRevision | None:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from audit.entry import RevisionReference
 from audit.subjects import SubjectHandle
-from consent.terms import DatasetId, FieldNames, Moment, Slug, Text
 from consent.exchange import ConsentFact
+from consent.terms import DatasetId, FieldNames, Moment, Slug, Text
 from consent.vocabulary import Channel, ConsentState, Giver, GuardianGround
 from foundation.canonical import canonical_json, sha256_hex
 
@@ -46,8 +46,8 @@ class GivenBy(BaseModel):
     kind: Giver = Giver.SUBJECT
     guardian: UUID | None = Field(default=None, description="Handle of the guardian.")
     ground: GuardianGround | None = None
-    officer: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,120}$")] | None = Field(
-        default=None, description="Pseudonym of the officer who assisted or took the consent down."
+    officer: Slug | None = Field(
+        default=None, description="Id of the officer who assisted or took the consent down."
     )
 
     @model_validator(mode="after")

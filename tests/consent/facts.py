@@ -6,8 +6,8 @@ from uuid import UUID
 
 from audit.entry import RevisionReference
 from audit.subjects import SubjectHandle
-from consent.terms import AgreementRevision, AgreementTerms, payload_hash
 from consent.decision import AgreementFact, ConsentFact, ExchangeRequest, Facts, SystemFact
+from consent.terms import AgreementRevision, AgreementTerms, payload_hash
 from consent.vocabulary import ConsentState, LegalBasis, Mode, Verb
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -19,9 +19,11 @@ PURPOSE = "aid-micro-business"
 
 
 def terms(provider: str = REGISTRY, **changes: Any) -> AgreementTerms:
-    datasets = {PERSONS: ("nik", "name", "birth_date")} if provider == REGISTRY else {
-        f"{provider}/tax-standing": ("npwp", "standing", "tax_year")
-    }
+    datasets = (
+        {PERSONS: ("nik", "name", "birth_date")}
+        if provider == REGISTRY
+        else {f"{provider}/tax-standing": ("npwp", "standing", "tax_year")}
+    )
     given: dict[str, Any] = {
         "agreement_id": f"pks-{provider}-1",
         "title": "Pemanfaatan data untuk bantuan usaha mikro",
@@ -42,8 +44,13 @@ def terms(provider: str = REGISTRY, **changes: Any) -> AgreementTerms:
     return AgreementTerms.model_validate(given | changes)
 
 
-def agreement(provider: str = REGISTRY, *, quota_left: int | None = None, ended_at: datetime | None = None,
-              **changes: Any) -> AgreementFact:
+def agreement(
+    provider: str = REGISTRY,
+    *,
+    quota_left: int | None = None,
+    ended_at: datetime | None = None,
+    **changes: Any,
+) -> AgreementFact:
     agreed = terms(provider, **changes)
     payload = AgreementRevision(terms=agreed).payload()
     reference = RevisionReference(agreed.agreement_id, 1, payload_hash(payload))

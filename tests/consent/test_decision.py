@@ -50,24 +50,32 @@ def registry_agreements(draw, number=1, **fixed):
         "emergency_access": draw(st.booleans()),
         "onward_sharing": tuple(draw(st.sets(st.sampled_from(("bappenda", "dinsos"))))),
     }
-    return agreement(REGISTRY, quota_left=draw(st.none() | st.integers(0, 5)), ended_at=ended, **(drawn | fixed))
+    return agreement(
+        REGISTRY, quota_left=draw(st.none() | st.integers(0, 5)), ended_at=ended, **(drawn | fixed)
+    )
 
 
 @st.composite
 def consents(draw):
-    return draw(st.none()) if draw(st.integers(0, 4)) == 0 else consent(
-        draw(st.sampled_from(ConsentState)),
-        subject=draw(st.sampled_from((SUBJECT, SUBJECT, OTHER_SUBJECT))),
-        purpose=draw(st.sampled_from(PURPOSES)),
-        fields={PERSONS: draw(field_sets)},
-        valid_from=draw(moments),
-        valid_until=draw(st.none() | moments),
+    return (
+        draw(st.none())
+        if draw(st.integers(0, 4)) == 0
+        else consent(
+            draw(st.sampled_from(ConsentState)),
+            subject=draw(st.sampled_from((SUBJECT, SUBJECT, OTHER_SUBJECT))),
+            purpose=draw(st.sampled_from(PURPOSES)),
+            fields={PERSONS: draw(field_sets)},
+            valid_from=draw(moments),
+            valid_until=draw(st.none() | moments),
+        )
     )
 
 
 @st.composite
 def requests(draw, emergencies=True):
-    claims = st.none() | st.builds(EmergencyClaim, st.sampled_from(("", "officer-7")), st.sampled_from(("", "bleeding")))
+    claims = st.none() | st.builds(
+        EmergencyClaim, st.sampled_from(("", "officer-7")), st.sampled_from(("", "bleeding"))
+    )
     return request(
         verb=draw(st.sampled_from(Verb)),
         mode=draw(st.sampled_from(Mode)),
@@ -137,7 +145,9 @@ def test_an_unrelated_agreement_changes_no_outcome(wanted, world, data):
         st.one_of(
             registry_agreements(9, consumer="bpjs-mojokerto"),
             registry_agreements(9, purposes=("another-purpose",)),
-            st.just(agreement(TAX, agreement_id="pks-9", purposes=PURPOSES, verbs=tuple(Verb), modes=tuple(Mode))),
+            st.just(
+                agreement(TAX, agreement_id="pks-9", purposes=PURPOSES, verbs=tuple(Verb), modes=tuple(Mode))
+            ),
         )
     )
     before = decide(wanted, world)
@@ -192,8 +202,9 @@ def test_taking_a_fact_away_never_turns_a_denial_into_an_allowance_by_consent(wa
 def test_where_consent_is_agreed_a_no_denies_even_if_another_basis_would_do(wanted, world, state):
     wanted = replace(wanted, subject=SUBJECT)
     said_no = consent(state, purpose=wanted.purpose)
-    rests_on_consent = decide(wanted, replace(world, consent=replace(said_no, state=ConsentState.GRANTED,
-                                                                     fields=wanted.fields)))
+    rests_on_consent = decide(
+        wanted, replace(world, consent=replace(said_no, state=ConsentState.GRANTED, fields=wanted.fields))
+    )
     decision = decide(wanted, replace(world, consent=said_no))
     assert decision.legal_basis is not LegalBasis.CONSENT
     if rests_on_consent.legal_basis is LegalBasis.CONSENT:
@@ -258,7 +269,8 @@ def spoiled(rule_id: str) -> Decision:
         "system.foreign": (request(), facts(systems={"palapa-mojo": SystemFact(TAX, is_active=True)})),
         "agreement.none": (request(), facts(agreements=(both[TAX],))),
         "agreement.dataset-not-covered": (
-            request(fields={f"{REGISTRY}/deaths": frozenset({"death_date"})}), facts()
+            request(fields={f"{REGISTRY}/deaths": frozenset({"death_date"})}),
+            facts(),
         ),
         "agreement.purpose-not-covered": (request(purpose="credit-scoring"), facts()),
         "verb.not-covered": (request(verb=Verb.COLLECT), facts()),
@@ -273,13 +285,16 @@ def spoiled(rule_id: str) -> Decision:
         "emergency.not-declared": (request(), with_both(legal_basis=LegalBasis.VITAL_INTEREST)),
         "emergency.not-agreed": (request(emergency=emergency), facts()),
         "emergency.officer-missing": (
-            request(emergency=EmergencyClaim(" ", "unconscious")), with_both(emergency_access=True)
+            request(emergency=EmergencyClaim(" ", "unconscious")),
+            with_both(emergency_access=True),
         ),
         "emergency.reason-missing": (
-            request(emergency=EmergencyClaim("officer-7", "")), with_both(emergency_access=True)
+            request(emergency=EmergencyClaim("officer-7", "")),
+            with_both(emergency_access=True),
         ),
         "emergency.subject-missing": (
-            request(emergency=emergency, subject=None), with_both(emergency_access=True)
+            request(emergency=emergency, subject=None),
+            with_both(emergency_access=True),
         ),
         "legal-basis.not-single": (request(), with_registry(legal_basis=LegalBasis.PUBLIC_TASK)),
         "consent.subject-missing": (request(subject=None), facts()),
@@ -289,14 +304,20 @@ def spoiled(rule_id: str) -> Decision:
         "consent.expired": (request(), facts(consent=consent(ConsentState.EXPIRED))),
         "consent.not-yet-valid": (request(), facts(consent=consent(valid_from=NOW + day))),
         "consent.fields-not-covered": (
-            request(), facts(consent=consent(fields={PERSONS: frozenset({"nik", "birth_date"})}))
+            request(),
+            facts(consent=consent(fields={PERSONS: frozenset({"nik", "birth_date"})})),
         ),
     }
     return decide(*cases[rule_id])
 
 
-CARRYING = {"agreement.in-force", "quota.available", "consent.in-force", "consent.not-needed",
-            "emergency.review-due"}
+CARRYING = {
+    "agreement.in-force",
+    "quota.available",
+    "consent.in-force",
+    "consent.not-needed",
+    "emergency.review-due",
+}
 AT_COMMIT = {"agreement.changed", "consent.changed"}
 
 
@@ -310,7 +331,9 @@ def test_each_rule_is_broken_alone(rule_id):
 def test_an_allowance_names_the_exact_revisions_it_relied_on():
     world = facts()
     decision = decide(request(), world)
-    assert decision.agreements == tuple(sorted((fact.reference for fact in world.agreements), key=lambda r: r.id))
+    assert decision.agreements == tuple(
+        sorted((fact.reference for fact in world.agreements), key=lambda r: r.id)
+    )
     assert decision.consent == world.consent.reference
     assert decision.legal_basis is LegalBasis.CONSENT
     assert decision.rule_ids == ("agreement.in-force", "consent.in-force")
@@ -328,17 +351,27 @@ def test_consent_is_not_cited_where_it_is_not_the_basis():
 
 def test_a_bulk_collection_rests_on_an_agreement_without_a_subject():
     collect = agreement(
-        legal_basis=LegalBasis.PUBLIC_TASK, verbs=(Verb.COLLECT,), modes=(Mode.READ,), purposes=("registry-sync",)
+        legal_basis=LegalBasis.PUBLIC_TASK,
+        verbs=(Verb.COLLECT,),
+        modes=(Mode.READ,),
+        purposes=("registry-sync",),
     )
-    wanted = request(verb=Verb.COLLECT, mode=Mode.READ, purpose="registry-sync", subject=None,
-                     fields={PERSONS: frozenset({"nik", "name"})})
+    wanted = request(
+        verb=Verb.COLLECT,
+        mode=Mode.READ,
+        purpose="registry-sync",
+        subject=None,
+        fields={PERSONS: frozenset({"nik", "name"})},
+    )
     assert decide(wanted, facts(agreements=(collect,), consent=None)).allowed
 
 
 def test_an_emergency_is_allowed_without_consent_and_waits_for_review():
     emergency = EmergencyClaim("officer-7", "unconscious")
     world = facts(
-        agreements=(agreement(REGISTRY, emergency_access=True, quota_per_day=1, quota_left=0, case_required=True),),
+        agreements=(
+            agreement(REGISTRY, emergency_access=True, quota_per_day=1, quota_left=0, case_required=True),
+        ),
         consent=consent(ConsentState.WITHDRAWN),
     )
     wanted = request(fields={PERSONS: frozenset({"name"})}, emergency=emergency)
