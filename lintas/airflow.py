@@ -35,6 +35,8 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
+STOP_SECONDS = {"triggerer": 4.0}
+"""A triggerer that is asked to end while it starts waits ten seconds for a reason of its own."""
 HEALTH_KEYS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
 
@@ -106,7 +108,7 @@ class AirflowInstallation:
                 environment={**environment, **self.environment},
                 healthy=self._health_check(name),
                 after=after,
-                stop_timeout=20.0,
+                stop_timeout=STOP_SECONDS.get(name, 10.0),
             )
             for name, arguments in COMPONENTS.items()
         ]

@@ -74,7 +74,7 @@ def subject(
         Path,
         typer.Option(
             "--nik-file",
-            help="File whose first line is the NIK, which has no place on a command line; `-` is standard input.",
+            help="File whose first line is the NIK (not for a command line); `-` is standard input.",
         ),
     ],
     as_json: AsJson = False,

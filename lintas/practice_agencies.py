@@ -1,0 +1,72 @@
+"""How the running practice agencies say where they are: one private file, and secrets where the bus looks.
+
+A real agency would hand these over on paper and by a visit; here the process `lintas sandbox` writes them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foundation.files import make_private_directory, read_private, write_private
+from foundation.installation import Installation
+from lintas.errors import NotRunning
+
+if TYPE_CHECKING:
+    from sandbox.agencies import PracticeAgencies
+
+__all__ = ["Endpoint", "Introduction", "read_agencies", "write_agencies"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a system of an agency answers, and who vouches for its certificate."""
+
+    url: str
+    ca_pem: str
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What the practice agencies say about themselves."""
+
+    endpoints: Mapping[str, Endpoint]
+    figures: Mapping[str, Any]
+
+    def endpoint(self, system: str) -> Endpoint:
+        """The endpoint of a system."""
+        return self.endpoints[system]
+
+
+def write_agencies(installation: Installation, agencies: "PracticeAgencies") -> None:
+    """Write endpoints and figures, and put each agency's secrets into its own folder."""
+    for agency, secrets in agencies.secrets.items():
+        folder = make_private_directory(installation.home / "secrets" / agency)
+        for name, value in secrets.items():
+            write_private(folder / name, f"{value}\n".encode())
+    described = {
+        "endpoints": {
+            name: {"url": url, "ca_pem": agencies.ca_pem} for name, url in agencies.endpoints.items()
+        },
+        "figures": agencies.figures,
+    }
+    write_private(_file(installation), json.dumps(described, indent=2).encode())
+
+
+def read_agencies(installation: Installation) -> Introduction:
+    """Read what the running practice agencies wrote.
+
+    Raises:
+        NotRunning: When they never ran.
+    """
+    path = _file(installation)
+    if not path.exists():
+        raise NotRunning("the practice agencies")
+    described = json.loads(read_private(path))
+    endpoints = {name: Endpoint(**each) for name, each in described["endpoints"].items()}
+    return Introduction(endpoints, described["figures"])
+
+
+def _file(installation: Installation) -> Path:
+    return installation.home / "sandbox" / "agencies.json"
