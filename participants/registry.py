@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -223,8 +223,13 @@ def officer(connection: Connection[Any], officer_id: str) -> Officer:
     Raises:
         ParticipantUnknown: When there is none of that id.
     """
-    found = [each for each in officers(connection) if each.officer_id == officer_id]
-    return found[0] if found else _unknown("officer", officer_id)
+    with translated(), connection.cursor(row_factory=class_row(Officer)) as cursor:
+        row = cursor.execute(
+            "SELECT officer_id, agency_id, pseudonym FROM participants.officer WHERE officer_id = %s",
+            [officer_id],
+        ).fetchone()
+    found: Officer = row or _unknown("officer", officer_id)
+    return replace(found, roles=roles_of(connection, officer_id))
 
 
 def officers(connection: Connection[Any], agency_id: str | None = None) -> list[Officer]:
