@@ -1,13 +1,12 @@
 """Introduces the practice agencies to the bus, as real ones would be: by the public functions of each room.
 
-Their keys are made and kept in key rings of their own (`<home>/sandbox/<agency>/keys`), not in the bus's; what
-they agree is derived from the contracts (what the bus collects) and from the service catalogue (what the portal's
-office may be told), so that no field is in an agreement that nobody needs.
+Their keys are made and kept in key rings of their own (`<home>/sandbox/<agency>/keys`), not in the bus's;
+what they agree is derived from the contracts (what the bus collects) and from the service catalogue (what the
+portal's office may be told), so that no field is in an agreement that nobody needs.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit.entry import EntryDraft, EntryKind
@@ -55,18 +54,6 @@ OFFICERS = (
     Officer("auditor-1", OPERATOR, "auditor-01", frozenset({OfficerRole.AUDITOR})),
     Officer("counter-1", PORTAL_AGENCY, "loket-01", frozenset({OfficerRole.ASSISTING_OFFICER})),
 )
-
-
-@dataclass(frozen=True)
-class _Basis:
-    """What the practice agreements rest on."""
-
-    legal_basis: str
-    legal_instrument: str
-
-
-COLLECTING = _Basis("public-task", "Perpres 39/2019 tentang Satu Data Indonesia; UU 27/2022 Pasal 20(2)(e)")
-TELLING = _Basis("consent", "UU 27/2022 Pasal 20(2)(a)")
 
 
 def introduce_practice_agencies(installation: Installation) -> dict[str, Any]:
@@ -160,17 +147,12 @@ def _register_key(
 def _practice_terms(
     installation: Installation, contracts: "ContractSet", connection: "Connection[Any]"
 ) -> list[AgreementTerms]:
-    since = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     collected = {contract.id: contract.fields for contract in contracts}
     needed = _needs_of_services(installation, contracts)
     found = []
     for provider in (CIVIL_REGISTRY, TAX_OFFICE):
-        found.append(
-            _terms(f"collect-{provider}", provider, OPERATOR, _of(provider, collected), COLLECTING, since)
-        )
-        found.append(
-            _terms(f"disclose-{provider}", provider, PORTAL_AGENCY, _of(provider, needed), TELLING, since)
-        )
+        found.append(_collecting(provider, _of(provider, collected)))
+        found.append(_telling(provider, _of(provider, needed)))
     return [terms for terms in found if not _is_in_force(connection, terms)]
 
 
@@ -178,34 +160,52 @@ def _of(provider: str, fields: Mapping[str, Iterable[str]]) -> dict[str, tuple[s
     return {dataset: tuple(names) for dataset, names in fields.items() if dataset.startswith(f"{provider}/")}
 
 
-def _terms(
-    agreement_id: str,
-    provider: str,
-    consumer: str,
-    datasets: Mapping[str, tuple[str, ...]],
-    basis: _Basis,
-    since: datetime,
-) -> AgreementTerms:
-    collecting = basis is COLLECTING
+def _collecting(provider: str, datasets: Mapping[str, tuple[str, ...]]) -> AgreementTerms:
+    """The bus reads a register and keeps what it read, as the provider's processor."""
+    return _terms(
+        agreement_id=f"collect-{provider}",
+        title=f"{provider} lets the bus collect its registers",
+        provider=provider,
+        consumer=OPERATOR,
+        controller=provider,
+        purposes=["registry-sync"],
+        legal_basis="public-task",
+        legal_instrument="Perpres 39/2019 tentang Satu Data Indonesia; UU 27/2022 Pasal 20(2)(e)",
+        datasets=datasets,
+        verbs=["collect"],
+        modes=["read"],
+        retention_days=3650,
+    )
+
+
+def _telling(provider: str, datasets: Mapping[str, tuple[str, ...]]) -> AgreementTerms:
+    """The office behind the portal is told yes or no, with the applicant's consent."""
+    return _terms(
+        agreement_id=f"disclose-{provider}",
+        title=f"{provider} lets the bus verify applications of {PORTAL_AGENCY}",
+        provider=provider,
+        consumer=PORTAL_AGENCY,
+        controller=PORTAL_AGENCY,
+        purposes=[SERVICE_PURPOSE],
+        legal_basis="consent",
+        legal_instrument="UU 27/2022 Pasal 20(2)(a)",
+        datasets=datasets,
+        verbs=["disclose"],
+        modes=["verify"],
+        quota_per_day=100_000,
+        retention_days=365,
+    )
+
+
+def _terms(**terms: Any) -> AgreementTerms:
+    since = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     return AgreementTerms.model_validate(
         {
-            "agreement_id": agreement_id,
-            "title": f"{provider} and {consumer}: {'collecting' if collecting else 'verifying applications'}",
-            "paper_reference": f"PKS/PRAKTIK/{agreement_id}",
-            "provider": provider,
-            "consumer": consumer,
-            "controller": provider if collecting else consumer,
+            "paper_reference": f"PKS/PRAKTIK/{terms['agreement_id']}",
             "processor": OPERATOR,
-            "purposes": ["registry-sync" if collecting else SERVICE_PURPOSE],
-            "legal_basis": basis.legal_basis,
-            "legal_instrument": basis.legal_instrument,
-            "datasets": datasets,
-            "verbs": ["collect" if collecting else "disclose"],
-            "modes": ["read"] if collecting else ["verify"],
             "valid_from": since,
             "valid_until": since + timedelta(days=3 * 365),
-            "quota_per_day": None if collecting else 100_000,
-            "retention_days": 3650 if collecting else 365,
+            **terms,
         }
     )
 

@@ -1,4 +1,4 @@
-"""Live progress that reads well on a terminal and in a log: numbered stages, lines, seconds at the end.
+"""Live progress that reads well on a terminal and in a log: numbered stages, lines, seconds at the end."""
 
 import contextlib
 import time

@@ -132,4 +132,4 @@ def test_dag_files_hold_no_logic_of_ours() -> None:
 @pytest.mark.parametrize("name", ["dags.contracts", "dags.documentation"])
 def test_what_needs_no_airflow_imports_none(name: str) -> None:
     code = f"import {name}, sys; sys.exit('airflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
