@@ -116,10 +116,10 @@ class HttpResponse:
         """
         try:
             return jsonlib.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._not_json(error) from None
 
-    def _not_json(self, error: ValueError) -> LintasError:
+    def _not_json(self, error: Exception) -> LintasError:
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         begin = self.body.lstrip()[:1]
         facts: dict[str, Any] = {"endpoint": self.endpoint, "status": self.status, "content_type": kind}
@@ -371,9 +371,12 @@ class _Request:
         return f"{url.scheme}://{url.host}{port}{_LONG_NUMBER.sub('…', url.path)}"
 
 
-def _ends_too_early(body: bytes, error: ValueError) -> bool:
-    """Whether a JSON document is cut: what is wrong with it is that it stops."""
-    if isinstance(error, jsonlib.JSONDecodeError):
-        text_left = error.doc[error.pos :].strip()
-        return not text_left or error.msg.startswith("Unterminated string")
-    return isinstance(error, UnicodeDecodeError) and error.end >= len(body)
+def _ends_too_early(body: bytes, error: Exception) -> bool:
+    """Whether a JSON document is cut: all that is wrong with it is that it stops."""
+    if isinstance(error, UnicodeDecodeError):
+        return error.end >= len(body)
+    if not isinstance(error, jsonlib.JSONDecodeError):
+        return False
+    rest = error.doc[error.pos :].strip()
+    in_text = error.msg.startswith("Unterminated string") or ("escape" in error.msg and len(rest) < 6)
+    return in_text or any(literal.startswith(rest) for literal in ("true", "false", "null", "-"))
