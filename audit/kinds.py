@@ -34,6 +34,7 @@ class EntryKind(StrEnum):
     CONSENT_EXPIRED = "consent.expired"
     AGREEMENT_SIGNED = "agreement.signed"
     AGREEMENT_ENDED = "agreement.ended"
+    EMERGENCY_REVIEWED = "emergency.reviewed"
     REFERRAL_OPENED = "referral.opened"
     REFERRAL_DECIDED = "referral.decided"
     QUARANTINE_VIEWED = "quarantine.viewed"
@@ -286,6 +287,12 @@ KINDS: Mapping[EntryKind, KindRule] = {
         "provider consumer agreements",
         _RIGHT | _WHAT,
         keys="key ids of the signatures",
+    ),
+    EntryKind.EMERGENCY_REVIEWED: _rule(
+        "an officer judged an emergency access afterwards",
+        "consumer actor decision outcome",
+        _RIGHT,
+        late="whether the review came after its deadline",
     ),
     EntryKind.REFERRAL_OPENED: _rule(
         "a case was referred to a human", "consumer outcome", _EXCHANGE, **_REFERRAL_DETAILS
