@@ -42,7 +42,7 @@ class SqlEndpoint:
         """Read the address that the operator registered.
 
         Raises:
-            ConfigurationInvalid: When there is none, it carries credentials, or names a database unknown here.
+            ConfigurationInvalid: When there is none, or it carries credentials or names an unknown database.
         """
         try:
             url = make_url(address or "")

@@ -64,7 +64,7 @@ class Progress:
         if not fits:
             raise TokenNotOurs(
                 "The page token does not belong to this slice",
-                why="The slice, or the key or moment of change in the contract, is not the one it was made with",
+                why="It was made for another slice, or with another key or moment of change",
                 remedy="Begin the batch anew: open another batch instead of resuming this one",
             )
         return progress

@@ -46,6 +46,8 @@ FIRST_NAME_SPELLINGS = {
 }  # fmt: skip
 MALE_TITLES = ("H. ", "DRS. ", "IR. ")
 FEMALE_TITLES = ("HJ. ", "DRA. ", "NY. ")
+FORMS = ("CV", "PT", "UD", "KOPERASI")
+HOPES = ("SUMBER", "BERKAH", "MAJU", "SINAR", "KARYA", "RUKUN", "BAROKAH", "MITRA", "TIRTA", "ARTHA")
 DEGREES = (", S.E.", ", S.PD", ", S.H.", ", S.KOM")
 
 
@@ -102,6 +104,13 @@ def respell(rng: np.random.Generator, names: pl.Series, female: pl.Series) -> pl
         .otherwise(pl.col("name"))
         .alias("name")
     )["name"]
+
+
+def organisations(rng: np.random.Generator, count: int) -> pl.Series:
+    """Name firms as they are named: their form, then two hopeful words."""
+    form, first, second = (_pick(rng, words, count) for words in (FORMS, HOPES, THIRD))
+    frame = pl.DataFrame({"form": form, "first": first, "second": second})
+    return frame.select(pl.concat_str("form", "first", "second", separator=" ").alias("name"))["name"]
 
 
 def _pick(rng: np.random.Generator, words: tuple[str, ...], count: int) -> np.ndarray:

@@ -58,6 +58,7 @@ TAX_COLUMNS: dict[str, pl.DataType] = {
 #: Many rows share this moment: the night the registry moved to its present database.
 MIGRATION = datetime(2025, 1, 1, tzinfo=UTC)
 _TAX_OFFICE = "602000"
+_INDIVIDUALS_A_FIRM = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,34 +199,49 @@ def tax_standing(
     known = people.filter(
         adult & ~pl.col("nik").is_in(died["nik"].implode()) & pl.Series(rng.random(people.height) < 0.55)
     )
-    count = known.height
-    valid = rng.random(count) < 0.86
-    reason = pl.Series("alasan", np.where(rng.random(count) < 0.2, "03", "02"))
-    issued = (date(as_of.year, 1, 5) - date(1970, 1, 1)).days + rng.integers(0, 170, count)
-    stamp = issued.astype(np.int64) * 86_400_000_000 + rng.integers(7 * 3600, 17 * 3600, count) * 1_000_000
-    return pl.DataFrame(
+    firms = _organisations(rng, max(1, known.height // _INDIVIDUALS_A_FIRM))
+    individuals = pl.DataFrame(
         {
             "nama_wp": names.respell(rng, known["nama_lgkp"], known["jenis_klmin"] == 2),
-            "npwp": npwp15(np.arange(count)),
+            "npwp": npwp15(np.arange(known.height)),
             "npwp16": known["nik"],
-            "tahun_kswp": [str(as_of.year)] * count,
-            "status_kswp": np.where(valid, TaxRow.VALID.value, TaxRow.NOT_VALID.value),
-            "alasan": reason.set(pl.Series(valid), None),
-            "tanggal_terbit": pl.Series(issued).cast(pl.Int32).cast(pl.Date).dt.strftime("%Y-%m-%d"),
-            "diubah": pl.Series(stamp).cast(pl.Datetime("us", "UTC")),
-            "nomor_sebagai_angka": np.zeros(count, bool),
         }
+    )
+    taxpayers = pl.concat([individuals, firms])
+    count = taxpayers.height
+    valid = rng.random(count) < 0.86
+    reason = pl.Series(np.where(rng.random(count) < 0.2, "03 Masa PPN 3 Bulanan", "02 Masa SPT Tahunan"))
+    issued = (date(as_of.year, 1, 5) - date(1970, 1, 1)).days + rng.integers(0, 170, count)
+    stamp = issued.astype(np.int64) * 86_400_000_000 + rng.integers(7 * 3600, 17 * 3600, count) * 1_000_000
+    return taxpayers.with_columns(
+        tahun_kswp=pl.lit(str(as_of.year)),
+        status_kswp=pl.Series(np.where(valid, TaxRow.VALID.value, TaxRow.NOT_VALID.value)),
+        alasan=reason.set(pl.Series(valid), None),
+        tanggal_terbit=pl.Series(issued).cast(pl.Int32).cast(pl.Date).dt.strftime("%Y-%m-%d"),
+        diubah=pl.Series(stamp).cast(pl.Datetime("us", "UTC")),
+        nomor_sebagai_angka=pl.lit(value=False),
     ).select(pl.col(name).cast(kind) for name, kind in TAX_COLUMNS.items())
 
 
 def npwp15(index: np.ndarray) -> pl.Series:
     """Old tax numbers of individuals, one per index, with a correct check digit (Luhn over nine digits)."""
-    base = 30_000_000 + (index.astype(np.int64) * 7_654_321 + 1_234_567) % 60_000_000
+    return _with_check_digit(30_000_000 + (index.astype(np.int64) * 7_654_321 + 1_234_567) % 60_000_000)
+
+
+def _organisations(rng: np.random.Generator, count: int) -> pl.DataFrame:
+    """Firms: their sixteen digits are `0` and the old fifteen, never a NIK."""
+    number = _with_check_digit(1_000_000 + (np.arange(count) * 7_654_321) % 28_000_000)
+    return pl.DataFrame(
+        {"nama_wp": names.organisations(rng, count), "npwp": number, "npwp16": "0" + number},
+    )
+
+
+def _with_check_digit(base: np.ndarray) -> pl.Series:
     digits = np.stack([base // 10**power % 10 for power in range(7, -1, -1)])
     doubled = digits[1::2] * 2
     total = digits[0::2].sum(axis=0) + (doubled - 9 * (doubled > 9)).sum(axis=0)
     check = (10 - total % 10) % 10
-    return pl.Series("npwp", base * 10 + check).cast(pl.String) + _TAX_OFFICE
+    return pl.Series("npwp", base * 10 + check).cast(pl.String).str.zfill(9) + _TAX_OFFICE
 
 
 def settle(residents: Sequence[PracticePerson], tables: Tables, as_of: date) -> Tables:
@@ -270,7 +286,7 @@ def _death_row(person: PracticePerson, stamp: datetime) -> tuple[object, ...]:
 
 def _tax_row(person: PracticePerson, place: int, stamp: datetime) -> tuple[object, ...]:
     number = npwp15(np.array([50_000_000 + place]))[0]
-    reason = "02" if person.tax is TaxRow.NOT_VALID else None
+    reason = "02 Masa SPT Tahunan" if person.tax is TaxRow.NOT_VALID else None
     return (
         person.name, number, person.nik, str(stamp.year), person.tax.value, reason,
         f"{stamp:%Y-%m-%d}", stamp, False,

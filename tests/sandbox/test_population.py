@@ -86,8 +86,9 @@ def test_every_death_is_of_a_person_and_comes_after_the_birth(clean: Population)
 
 
 def test_only_adults_have_tax_rows_and_only_in_part(clean: Population) -> None:
-    taxed = clean.tax.join(clean.persons, left_on="npwp16", right_on="nik")
-    assert taxed.height == clean.tax.height
+    individuals = clean.tax.filter(~pl.col("npwp16").str.starts_with("0"))
+    taxed = individuals.join(clean.persons, left_on="npwp16", right_on="nik")
+    assert taxed.height == individuals.height
     assert 0.2 < clean.tax.height / PEOPLE < 0.6
     assert taxed["tgl_lhr"].max() < date(2007, 1, 1)  # type: ignore[operator]
 
@@ -100,6 +101,13 @@ def test_the_tax_office_spells_some_names_its_own_way(clean: Population) -> None
 def test_old_tax_numbers_carry_their_check_digit() -> None:
     numbers = npwp15(np.arange(0, 500_000, 997))
     assert all(re.fullmatch(r"[0-9]{15}", number) and luhn(number[:9]) for number in numbers)
+
+
+def test_a_firm_has_the_old_fifteen_digits_behind_a_zero(clean: Population) -> None:
+    firms = clean.tax.filter(pl.col("npwp16").str.starts_with("0"))
+    assert 0 < firms.height < clean.tax.height / 20
+    assert (firms["npwp16"] == "0" + firms["npwp"]).all()
+    assert all(luhn(number[:9]) for number in firms["npwp"])
 
 
 def test_many_rows_share_the_night_of_the_migration(clean: Population) -> None:
