@@ -24,15 +24,21 @@ class FastPath:
     def apply(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Return the canonical values of every row, and which rows are beyond doubt."""
         types = frame.schema
-        values, certain = [], []
-        for mapping in self._mapping:
-            cell = _cell(mapping, types)
-            values.append(cell.value.alias(mapping.field))
-            right = cell.ok if mapping.required is False else cell.ok & cell.value.is_not_null()
-            certain.append(right.fill_null(value=False).alias(f"certain:{mapping.field}"))
-        if not values or frame.height == 0:
-            return frame.select(values) if values else frame, pl.Series(dtype=pl.Boolean)
-        whole = frame.lazy().select(*values, pl.all_horizontal(certain).alias("certain:")).collect()
+        cells = {mapping.field: _cell(mapping, types) for mapping in self._mapping}
+        certain = [
+            (cell.ok & cell.value.is_not_null() if mapping.required else cell.ok).fill_null(value=False)
+            for mapping, cell in zip(self._mapping, cells.values(), strict=True)
+        ]
+        # with_columns, not select: a page of nothing but constants and nulls keeps its height.
+        whole = (
+            frame.lazy()
+            .with_columns(
+                *(cell.value.alias(f"value:{field}") for field, cell in cells.items()),
+                pl.all_horizontal(certain).alias("certain:"),
+            )
+            .select("certain:", *(pl.col(f"value:{field}").alias(field) for field in cells))
+            .collect()
+        )
         return whole.drop("certain:"), whole["certain:"]
 
 

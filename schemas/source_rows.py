@@ -11,7 +11,6 @@ import polars as pl
 
 from schemas.kinds import Unrepresentable
 
-_FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)
 _LONGEST_STORED_TEXT = 4_000
 
 
@@ -31,11 +30,11 @@ def storable(row: Mapping[str, Any]) -> dict[str, str | int | float | bool | Non
 def _cells(series: pl.Series) -> list[Any]:
     if not isinstance(series.dtype, pl.Date | pl.Datetime):
         return series.to_list()
-    days = series.cast(pl.Date)
-    inside = days.is_between(_FIRST.replace(year=2), _LAST.replace(year=9998))
+    margin = 1 if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone else 0
+    inside = series.cast(pl.Date).is_between(date(1 + margin, 1, 1), date(9999 - margin, 12, 31))
     if inside.fill_null(value=True).all():
         return series.to_list()
-    odd = Unrepresentable("a date outside the years 2 to 9998")
+    odd = Unrepresentable("a date that no calendar of ours reaches")
     known = series.to_frame("c").select(pl.when(inside).then(pl.col("c")))["c"].to_list()
     return [
         odd if cell is None and not empty else cell

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,7 @@ _DATE_PIECES = {
     "dd": ("(?P<day>[0-9]{2})", "%d"),
 }
 _PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
-_WITHOUT_ZONE_CHANGES = datetime(1970, 1, 1, tzinfo=UTC)
+_WITHOUT_ZONE_CHANGES = datetime(1970, 1, 1)  # noqa: DTZ001 - compared before the zone is known
 
 
 def _checked_format(text: str) -> str:
@@ -246,7 +246,7 @@ class Timestamp(Step):
             return cell
         zoned = pl.Datetime(cell.dtype.time_unit, self.timezone)
         moments = cell.value.dt.replace_time_zone(self.timezone, ambiguous="null", non_existent="null")
-        return cell.become(moments, zoned, when=moments >= _WITHOUT_ZONE_CHANGES)
+        return cell.become(moments, zoned, when=cell.value >= _WITHOUT_ZONE_CHANGES)
 
 
 class KeepForm(Step):
