@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
+from records.evidence import Need
 
 from foundation.canonical import sha256_hex
 from foundation.errors import Location
@@ -50,6 +51,15 @@ class Service:
     criteria: tuple[CompiledCriterion, ...]
     scope: Scope
     digest: str
+    needs: tuple[Need, ...]
+
+    @property
+    def fields(self) -> Mapping[str, frozenset[str]]:
+        """The fields that the service looks at, by dataset: what consent and agreements must cover."""
+        found: dict[str, frozenset[str]] = {}
+        for evidence in self.definition.evidence.values():
+            found[evidence.dataset] = found.get(evidence.dataset, frozenset()) | frozenset(evidence.fields)
+        return found
 
     @property
     def identifier(self) -> str:
@@ -163,7 +173,8 @@ def _compile(
     _check_everything_is_used(definition, criteria, check)
     if len(check.problems) > before:
         return None
-    return Service(definition, tuple(criteria), scope, digest)
+    needs = tuple(Need(name, each.dataset, tuple(each.fields)) for name, each in definition.evidence.items())
+    return Service(definition, tuple(criteria), scope, digest, needs)
 
 
 def _check_everything_is_used(

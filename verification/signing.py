@@ -30,8 +30,13 @@ class SignatureInvalid(Refused):
 class SigningKey:
     """One version of the bus key, ready for JWS."""
 
-    kid: str
+    pair: KeyPair
     key: OKPKey
+
+    @property
+    def kid(self) -> str:
+        """The key's id."""
+        return self.pair.kid
 
 
 class BusSigner:
@@ -72,6 +77,11 @@ class BusSigner:
             self._looked_at = time.monotonic()
         return self._current
 
+    @property
+    def pair(self) -> KeyPair:
+        """The key pair that signs now."""
+        return self.current().pair
+
     def public_keys(self) -> list[dict[str, str]]:
         """Every version of the key as public JWK, newest first."""
         versions = sorted(self._keyring.versions(self._name), reverse=True)
@@ -88,5 +98,5 @@ class BusSigner:
 
     def _ready(self, pair: KeyPair) -> SigningKey:
         if pair.kid not in self._keys:
-            self._keys[pair.kid] = SigningKey(pair.kid, OKPKey.import_key(pair.private_key))
+            self._keys[pair.kid] = SigningKey(pair, OKPKey.import_key(pair.private_key))
         return self._keys[pair.kid]

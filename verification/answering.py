@@ -1,0 +1,159 @@
+"""A verification: a portal's question becomes a signed answer, in the steps of the design.
+
+::
+
+    service   = catalogue.service(question.service)
+    subject   = identity.confirm(question.applicant)     a second element must match
+    decision  = consent.decide(request, facts)           deny: entry committed, then refused
+    evidence  = records.evidence(subject, service.needs)
+    outcomes  = criteria.evaluate(service, claims, evidence)
+    answer    = verdict + outcomes + provenance
+    commit    = ONE transaction: locks, revisions re-read, quota, answer stored, entry appended
+    reply     = signed answer + signed promise of inclusion
+
+Invariant: no entry, no answer; and no entry of an answer that was not stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+from records.evidence import evidence as evidence_of
+from records.identity import ConfirmedSubject
+
+from audit.entry import EntryKind
+from audit.log import append
+from consent.decision import Decision
+from foundation import clock, telemetry
+from verification import answers, idempotency, referrals
+from verification.answers import AnswerRecord
+from verification.claims import check_claims
+from verification.composing import Composed, compose
+from verification.confirming import confirmed
+from verification.context import AnsweringContext, Session
+from verification.exchange import (
+    committing,
+    decide_or_refuse,
+    disclosure,
+    entry_of,
+    signed_promise,
+)
+from verification.idempotency import IdempotentRequest, RacedByTwin
+from verification.journey import Asker, GivenAnswer, Question
+from verification.outcomes import evaluate
+from verification.reading import read_again
+from verification.working_days import today
+
+
+def answer(
+    context: AnsweringContext, question: Question, asker: Asker, idempotency_key: str | None = None
+) -> GivenAnswer:
+    """Answer a question, or refuse it; either way an entry says so.
+
+    Raises:
+        ServiceUnknown, ClaimsInvalid: When the question makes no sense; nothing was looked up.
+        IdempotencyConflict: When the key was used for another question.
+        SubjectNotMatched: When the applicant could not be confirmed.
+        ExchangeDenied: When the decision layer said no.
+        ConsentChanged, AgreementChanged, QuotaExhausted: When it no longer held at the commit.
+    """
+    service = context.catalogue.service(question.service)
+    claims = check_claims(service, question.claims)
+    once = _once(context, question, asker, idempotency_key)
+    with context.session(asker) as session:
+        if (given := _given_before(session, once)) is not None:
+            return read_again(session, given, is_replay=True)
+        purpose = question.purpose or service.definition.purpose
+        subject = confirmed(session, question.applicant, purpose, service.identifier)
+        request = disclosure(
+            asker, purpose, service.fields, subject.keys, officer=question.officer, case=question.case_number
+        )
+        decision = decide_or_refuse(session, request, subject.keys)
+        with telemetry.span("verification.evidence", service=service.identifier):
+            evidence = evidence_of(session.connection, subject, service.needs, request.at)
+        outcomes = evaluate(service, claims, evidence, today(request.at))
+        composed = compose(service, question, decision, outcomes, evidence)
+        try:
+            return _commit(session, subject, decision, composed, once)
+        except RacedByTwin:
+            given = _given_before(session, once)
+            if given is None:
+                raise
+            return read_again(session, given, is_replay=True)
+
+
+def _once(
+    context: AnsweringContext, question: Question, asker: Asker, key: str | None
+) -> IdempotentRequest | None:
+    if key is None:
+        return None
+    return idempotency.identify(context.request_secret, asker.system, key, question.request)
+
+
+def _given_before(session: Session, once: IdempotentRequest | None) -> UUID | None:
+    return None if once is None else idempotency.answer_given(session.connection, once, clock.now())
+
+
+def _commit(
+    session: Session,
+    subject: ConfirmedSubject,
+    decision: Decision,
+    composed: Composed,
+    once: IdempotentRequest | None,
+) -> GivenAnswer:
+    """The transaction that makes an answer an answer."""
+    connection, jws = session.connection, session.context.signer.sign(composed.content)
+    referral = composed.referral
+    details = {
+        "service": composed.content["service"],
+        "service_version": composed.content["service_version"],
+        "answer": composed.answer_id,
+        "referral": referral.referral_id if referral else None,
+    }
+    personal = {
+        "answer_sha256": hashlib.sha256(jws.encode()).hexdigest(),
+        "outcomes": dict(composed.outcomes),
+        "case_number": composed.case_number,
+    }
+    draft = entry_of(
+        EntryKind.EXCHANGE_ANSWERED,
+        decision,
+        subject.keys,
+        str(composed.verdict),
+        details=details,
+        sealed=personal,
+    )
+    with telemetry.span("verification.commit"), committing(session, decision, subject.keys):
+        promise = append(connection, draft)
+        given = GivenAnswer(
+            answer_id=composed.answer_id,
+            content=composed.content,
+            jws=jws,
+            promise=signed_promise(session.context, promise),
+            entry_id=promise.entry_id,
+        )
+        answers.store(connection, _record(given, subject, decision))
+        if once is not None:
+            idempotency.remember(connection, once, composed.answer_id, clock.now())
+        if referral is not None:
+            referrals.open_referral(connection, referral, decision, subject.keys)
+    return given
+
+
+def _record(given: GivenAnswer, subject: ConfirmedSubject, decision: Decision) -> AnswerRecord:
+    request = decision.request
+    return AnswerRecord(
+        answer_id=given.answer_id,
+        consumer=request.consumer,
+        system=request.system,
+        service=given.content["service"],
+        service_version=given.content["service_version"],
+        purpose=request.purpose,
+        subject=subject.keys.handle,
+        fields=request.fields,
+        answered_at=request.at,
+        decision_id=UUID(decision.decision_id),
+        entry_id=given.entry_id,
+        sealed=answers.seal(subject.keys, given.answer_id, {"jws": given.jws, "promise": given.promise}),
+    )

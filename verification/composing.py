@@ -1,0 +1,121 @@
+"""The answer as a document: verdict, outcomes, provenance, and what the disclosure rests on."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from records.evidence import Evidence
+
+from consent.decision import Decision
+from verification.catalogue import Service
+from verification.journey import Question
+from verification.outcomes import CriterionOutcome, Verdict, described, verdict
+from verification.referrals import Referral, plan
+
+FORMAT = "lintas-answer-1"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """An answer before it is signed."""
+
+    answer_id: UUID
+    verdict: Verdict
+    content: Mapping[str, Any]
+    outcomes: Mapping[str, str]
+    referral: Referral | None
+    case_number: str | None = field(repr=False)
+
+
+def compose(
+    service: Service,
+    question: Question,
+    decision: Decision,
+    outcomes: Sequence[CriterionOutcome],
+    evidence: Mapping[str, Evidence],
+) -> Composed:
+    """Write the answer down; it carries no value of the evidence."""
+    answer_id, reached, request = uuid4(), verdict(outcomes), decision.request
+    referral = plan(service, answer_id, request, outcomes) if reached is Verdict.REFER else None
+    provenance = {name: _provenance(name, service, found) for name, found in evidence.items()}
+    definition = service.definition
+    content = {
+        "format": FORMAT,
+        "answer_id": str(answer_id),
+        "service": service.identifier,
+        "service_version": definition.version,
+        "service_digest": service.digest,
+        "title": {"id": definition.title.id, "en": definition.title.en},
+        "consumer": request.consumer,
+        "system": request.system,
+        "purpose": request.purpose,
+        "answered_at": moment(request.at),
+        "verdict": str(reached),
+        "outcomes": [described(outcome, provenance) for outcome in outcomes],
+        "decision": _decided(decision),
+        "referral": _announced(referral),
+        "request": _request_digest(question.request),
+    }
+    return Composed(
+        answer_id=answer_id,
+        verdict=reached,
+        content=content,
+        outcomes={outcome.identifier: str(outcome.outcome) for outcome in outcomes},
+        referral=referral,
+        case_number=question.case_number,
+    )
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _provenance(name: str, service: Service, found: Evidence) -> dict[str, Any]:
+    title = service.definition.evidence[name].title
+    return {
+        "evidence": name,
+        "title": {"id": title.id, "en": title.en},
+        "dataset": found.dataset,
+        "source": found.provider,
+        "as_of": moment(found.as_of) if found.as_of else None,
+        "fresh_until": moment(found.fresh_until) if found.fresh_until else None,
+        "contract_version": found.contract_version,
+    }
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    return {
+        "decision_id": decision.decision_id,
+        "legal_basis": str(decision.legal_basis),
+        "legal_instruments": list(decision.legal_instruments),
+        "agreements": [reference.as_dict() for reference in decision.agreements],
+        "consent": decision.consent.as_dict() if decision.consent else None,
+        "fields": list(decision.field_names),
+        "retention_days": decision.retention_days,
+    }
+
+
+def _announced(referral: Referral | None) -> dict[str, Any] | None:
+    if referral is None:
+        return None
+    return {
+        "referral_id": str(referral.referral_id),
+        "owner": referral.owner,
+        "due_at": moment(referral.due_at),
+        "criteria": list(referral.criteria),
+    }
+
+
+def _request_digest(request: bytes) -> dict[str, str]:
+    """Ties the answer to its question; salted, so that the question cannot be guessed from it."""
+    salt = secrets.token_bytes(16)
+    encoded = base64.urlsafe_b64encode(salt).rstrip(b"=").decode()
+    return {"salt": encoded, "sha256": hashlib.sha256(salt + request).hexdigest()}

@@ -1,0 +1,25 @@
+"""Who is meant: the applicant confirmed by a second element, every failure logged, none explained."""
+
+from __future__ import annotations
+
+from records.identity import Applicant, ConfirmedSubject, confirm
+
+from foundation import telemetry
+from foundation.errors import Refused
+from verification.context import Session
+from verification.exchange import log_unconfirmed
+
+
+def confirmed(session: Session, applicant: Applicant, purpose: str, service: str) -> ConfirmedSubject:
+    """The subject that the applicant names.
+
+    Raises:
+        SubjectNotMatched: When no person matches number and second element; it never says which.
+        TooManyAttempts: When this consumer tried this number too often.
+    """
+    try:
+        with telemetry.span("verification.confirm"):
+            return confirm(session.connection, session.context.vault, applicant, session.asker.agency)
+    except Refused as refusal:
+        log_unconfirmed(session, purpose, service, refusal)
+        raise

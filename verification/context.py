@@ -1,0 +1,119 @@
+"""What answering needs, opened once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+
+from audit.vault import Vault
+from consent.commitment import QuotaLeases
+from foundation.database import Role, translated
+from foundation.keyring import KeyPair
+from schemas.contracts import load_contracts
+from verification.catalogue import Catalogue, load_catalogue
+from verification.journey import Asker
+from verification.signing import BusSigner
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from foundation.installation import Installation
+
+REQUEST_KEY = "requests"
+"""The symmetric key under which idempotency keys and requests are digested."""
+
+
+@dataclass(frozen=True)
+class AnsweringContext:
+    """Connections, keys and the catalogue of one process that answers.
+
+    `side_pool` serves leases of quota and rate, so that who holds a connection of `pool` never waits for
+    another.
+    """
+
+    installation: Installation
+    pool: ConnectionPool[Any]
+    side_pool: ConnectionPool[Any]
+    vault: Vault
+    catalogue: Catalogue
+    signer: BusSigner
+    leases: QuotaLeases
+    request_secret: bytes
+    _closing: ExitStack
+
+    @classmethod
+    def open(cls, installation: Installation, *, connections: int = 16) -> Self:
+        """Load the catalogue and open the pools.
+
+        Raises:
+            ServiceInvalid: When a service does not load.
+            ContractInvalid: When a contract does not load.
+        """
+        catalogue = open_catalogue(installation)
+        with ExitStack() as opening:
+            pool = installation.database.pool(Role.API, min_size=2, max_size=connections, autocommit=True)
+            opening.callback(pool.close)
+            vault = opening.enter_context(Vault(installation, Role.API))
+            side_pool = installation.database.pool(Role.API, min_size=1, max_size=2)
+            opening.callback(side_pool.close)
+            leases = opening.enter_context(QuotaLeases(side_pool.connection))
+            keyring = installation.keyring
+            keyring.ensure(REQUEST_KEY, "symmetric")
+            return cls(
+                installation,
+                pool,
+                side_pool,
+                vault,
+                catalogue,
+                BusSigner(keyring),
+                leases,
+                keyring.secret(REQUEST_KEY),
+                opening.pop_all(),
+            )
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection in autocommit, with database errors told without values."""
+        with translated(), self.pool.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def session(self, asker: Asker) -> Iterator[Session]:
+        """A session of one asker."""
+        with self.connection() as connection:
+            yield Session(self, connection, asker)
+
+    @property
+    def bus_key(self) -> KeyPair:
+        """The key that signs promises now."""
+        return self.signer.pair
+
+    @property
+    def origin(self) -> str:
+        """The log in which entries stand."""
+        return self.installation.settings.log_origin
+
+    def close(self) -> None:
+        """Give unused quota back and close every connection."""
+        self._closing.close()
+
+
+@dataclass(frozen=True)
+class Session:
+    """One asker's connection to the context, for one request."""
+
+    context: AnsweringContext
+    connection: psycopg.Connection[Any]
+    asker: Asker
+
+
+def open_catalogue(installation: Installation) -> Catalogue:
+    """The services of an installation, checked against its contracts."""
+    settings = installation.settings
+    directory: Path | None = settings.services
+    return load_catalogue(directory, {c.id: c.record_type for c in load_contracts(settings.contracts)})

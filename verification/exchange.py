@@ -1,0 +1,151 @@
+"""One exchange through the decision layer: decided, held until it commits, logged whichever way it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from audit.entry import EntryDraft, EntryKind
+from audit.log import Promise, append
+from audit.receipt import sign_promise
+from audit.subjects import SubjectKeys
+from consent.commitment import QuotaTaken, hold, take_quota
+from consent.decision import Decision, ExchangeRequest, decide
+from consent.exchange import Fields
+from consent.facts import gather
+from consent.vocabulary import Mode, Verb
+from foundation import clock, telemetry
+from foundation.errors import Refused
+from verification.context import AnsweringContext, Session
+from verification.journey import Asker
+
+
+def disclosure(
+    asker: Asker,
+    purpose: str,
+    fields: Fields,
+    subject: SubjectKeys,
+    *,
+    officer: str | None,
+    case: str | None,
+) -> ExchangeRequest:
+    """The request to disclose, in answers that carry no values, what a service looks at."""
+    return ExchangeRequest(
+        verb=Verb.DISCLOSE,
+        mode=Mode.VERIFY,
+        consumer=asker.agency,
+        system=asker.system,
+        purpose=purpose,
+        fields=fields,
+        at=clock.now(),
+        subject=subject.handle,
+        actor=officer,
+        case_present=case is not None,
+    )
+
+
+def decide_or_refuse(session: Session, request: ExchangeRequest, subject: SubjectKeys) -> Decision:
+    """Decide; a denial is committed as an entry before it is told.
+
+    Raises:
+        ExchangeDenied: With rule ids and the promise that the refusal will stand in the log.
+    """
+    with telemetry.span("verification.decide", purpose=request.purpose):
+        decision = decide(request, gather(session.connection, request, session.context.leases))
+    try:
+        decision.require_allowed()
+    except Refused as refusal:
+        _log_refusal(session, decision, subject, refusal)
+        raise
+    return decision
+
+
+@contextmanager
+def committing(session: Session, decision: Decision, subject: SubjectKeys) -> Iterator[None]:
+    """The transaction in which an exchange happens: what was decided still holds, and quota is taken.
+
+    Raises:
+        ConsentChanged, AgreementChanged, QuotaExhausted: When it no longer holds; the refusal is logged.
+    """
+    taken = QuotaTaken()
+    try:
+        with session.connection.transaction():
+            hold(session.connection, decision)
+            taken = take_quota(session.connection, decision, session.context.leases)
+            yield
+    except Refused as refusal:
+        taken.give_back()
+        _log_refusal(session, decision, subject, refusal)
+        raise
+    except BaseException:
+        taken.give_back()
+        raise
+
+
+def entry_of(
+    kind: EntryKind,
+    decision: Decision,
+    subject: SubjectKeys,
+    outcome: str,
+    *,
+    details: Mapping[str, Any],
+    sealed: Mapping[str, Any] | None = None,
+) -> EntryDraft:
+    """The entry that records an exchange and everything it rests on."""
+    request = decision.request
+    providers = sorted(request.providers)
+    return EntryDraft(
+        kind=kind,
+        occurred_at=clock.now(),
+        provider=providers[0] if len(providers) == 1 else None,
+        consumer=request.consumer,
+        system=request.system,
+        actor=request.actor,
+        purpose=request.purpose,
+        legal_basis=decision.legal_basis,
+        agreements=decision.agreements,
+        consent=decision.consent,
+        datasets=tuple(sorted(request.fields)),
+        fields=decision.field_names if decision.allowed else (),
+        decision_id=decision.decision_id,
+        rules=decision.rule_ids,
+        outcome=outcome,
+        trace_id=telemetry.trace_id(),
+        details=details,
+        subject=subject,
+        sealed=sealed,
+    )
+
+
+def signed_promise(context: AnsweringContext, promise: Promise) -> str:
+    """The bus's word that an entry will stand in the log."""
+    return sign_promise(promise, context.bus_key, context.origin)
+
+
+def log_unconfirmed(session: Session, purpose: str, service: str, refusal: Refused) -> None:
+    """Record that an applicant could not be confirmed: nothing in the entry says who was meant."""
+    draft = EntryDraft(
+        kind=EntryKind.EXCHANGE_REFUSED,
+        occurred_at=clock.now(),
+        consumer=session.asker.agency,
+        system=session.asker.system,
+        purpose=purpose,
+        outcome="refused",
+        trace_id=telemetry.trace_id(),
+        details={"service": service, "problem": refusal.code},
+    )
+    _append_refusal(session, draft, refusal)
+
+
+def _log_refusal(session: Session, decision: Decision, subject: SubjectKeys, refusal: Refused) -> None:
+    details = {"problem": refusal.code}
+    draft = entry_of(EntryKind.EXCHANGE_REFUSED, decision, subject, "refused", details=details)
+    _append_refusal(session, draft, refusal)
+
+
+def _append_refusal(session: Session, draft: EntryDraft, refusal: Refused) -> None:
+    """Commit the entry, and let the refusal carry the promise that it will stand in the log."""
+    with session.connection.transaction():
+        promise = append(session.connection, draft)
+    refusal.attributes["promise"] = signed_promise(session.context, promise)

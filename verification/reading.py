@@ -1,0 +1,73 @@
+"""A stored answer given again: a new disclosure, decided anew and logged anew."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from audit.entry import EntryKind
+from audit.log import append
+from verification import answers
+from verification.answers import AnswerRecord
+from verification.context import AnsweringContext, Session
+from verification.errors import AnswerUnknown
+from verification.exchange import committing, decide_or_refuse, disclosure, entry_of, signed_promise
+from verification.journey import Asker, GivenAnswer
+
+
+def read(context: AnsweringContext, answer_id: UUID, asker: Asker, officer: str | None = None) -> GivenAnswer:
+    """Give a stored answer again.
+
+    Raises:
+        AnswerUnknown: When there is none, or it is not this asker's.
+        ExchangeDenied: When it may no longer be disclosed.
+    """
+    with context.session(asker) as session:
+        return read_again(session, answer_id, officer=officer, is_replay=False)
+
+
+def read_again(
+    session: Session, answer_id: UUID, *, officer: str | None = None, is_replay: bool
+) -> GivenAnswer:
+    """The stored answer, after a fresh decision and under a fresh entry."""
+    record = answers.find(session.connection, answer_id, session.asker.system)
+    keys = session.context.vault.keys_of(record.subject)
+    if keys is None:  # the subject was erased, and the answer with it
+        raise AnswerUnknown("There is no such answer", remedy="Use the id from the reply to your question")
+    request = disclosure(
+        session.asker, record.purpose, record.fields, keys, officer=officer, case=str(answer_id)
+    )
+    decision = decide_or_refuse(session, request, keys)
+    opened = answers.unseal(keys, record.answer_id, record.sealed)
+    draft = entry_of(
+        EntryKind.EXCHANGE_READ, decision, keys, "read", details=_details(record, is_replay=is_replay)
+    )
+    with committing(session, decision, keys):
+        promise = append(session.connection, draft)
+    jws = str(opened["jws"])
+    return GivenAnswer(
+        answer_id=record.answer_id,
+        content=_payload(jws),
+        jws=jws,
+        promise=signed_promise(session.context, promise),
+        entry_id=promise.entry_id,
+        is_replay=is_replay,
+    )
+
+
+def _details(record: AnswerRecord, *, is_replay: bool) -> dict[str, Any]:
+    return {
+        "answer": record.answer_id,
+        "service": record.service,
+        "service_version": record.service_version,
+        "replay": is_replay,
+    }
+
+
+def _payload(jws: str) -> dict[str, Any]:
+    encoded = jws.split(".")[1]
+    content: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    return content

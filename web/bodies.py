@@ -1,0 +1,131 @@
+"""What clients send: the pydantic models of request bodies, strict and without surprises."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+Pseudonym = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,120}$")]
+Digits16 = Annotated[str, StringConstraints(pattern=r"^[0-9]{16}$")]
+
+
+class Body(BaseModel):
+    """A body in which nothing unknown may stand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ApplicantBody(Body):
+    """The person concerned: the NIK and at least one second element that must match."""
+
+    nik: Digits16 = Field(description="NIK of the person")
+    name: Annotated[str, StringConstraints(min_length=2, max_length=200)] | None = Field(
+        default=None, description="Name as registered; titles and spelling variants are forgiven"
+    )
+    birth_date: date | None = Field(default=None, description="Day of birth")
+    family_card_number: Digits16 | None = Field(default=None, description="Number of the family card")
+
+    @model_validator(mode="after")
+    def _second_element(self) -> Self:
+        if self.name is None and self.birth_date is None and self.family_card_number is None:
+            raise ValueError("a second element is needed")
+        return self
+
+
+class VerificationBody(Body):
+    """One question: is this applicant, with these claims, eligible for this service?"""
+
+    service: Slug = Field(
+        description="Identifier of the service in the catalogue", examples=["bantuan-usaha-mikro"]
+    )
+    applicant: ApplicantBody
+    claims: dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[bool, Field(strict=True)]
+        | Annotated[int, Field(strict=True)]
+        | Annotated[str, StringConstraints(strict=True, max_length=1000)],
+    ] = Field(default_factory=dict, max_length=50, description="What the application itself states")
+    purpose: Slug | None = Field(
+        default=None, description="Purpose of the exchange; the service's own by default"
+    )
+    case_number: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
+        default=None, description="The portal's own case number; kept sealed"
+    )
+    officer: Pseudonym | None = Field(default=None, description="Pseudonym of the officer at the keyboard")
+
+
+class NoticeBody(Body):
+    """The text that the person was shown when asked."""
+
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "id"
+    text_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+    text_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the exact text, in hex"
+    )
+
+
+class ConsentBody(Body):
+    """A person's yes or no to the data that a service looks at."""
+
+    service: Slug
+    applicant: ApplicantBody
+    purpose: Slug | None = Field(default=None, description="The service's own purpose by default")
+    state: Literal["granted", "refused"] = "granted"
+    notice: NoticeBody
+    channel: Literal["portal", "counter", "paper", "telephone"] = "portal"
+    officer: Pseudonym | None = Field(default=None, description="Assisting officer, where one wrote it down")
+    valid_until: AwareDatetime | None = None
+
+
+class WithdrawalBody(Body):
+    """Taking a consent back."""
+
+    channel: Literal["portal", "counter", "paper", "telephone"] = "portal"
+    officer: Pseudonym | None = None
+
+
+class ExchangesBody(Body):
+    """A person asks who used their data."""
+
+    applicant: ApplicantBody
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,60}$")] = Field(
+        default="subject-access", description="Why the view is opened, as a code"
+    )
+    before: int | None = Field(default=None, ge=0, le=2**53 - 1, description="Only entries below this index")
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+CompactJws = Annotated[str, StringConstraints(pattern=r"^[\w-]+\.[\w-]+\.[\w-]+$", max_length=16_384)]
+
+
+class DecisionBody(Body):
+    """An officer's decision on a referral."""
+
+    signed: CompactJws = Field(
+        description="Compact JWS (Ed25519) of a lintas-referral-decision-1 document by the officer's own key"
+    )
+
+
+class ClockBody(Body):
+    """Stopping or resuming the clock of a referral."""
+
+    event: Literal["stop", "resume"]
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,60}$")] = Field(
+        description="Why, as a code such as `waiting-for-applicant`"
+    )
+    officer: Pseudonym
+
+
+__all__ = [
+    "ApplicantBody",
+    "ClockBody",
+    "ConsentBody",
+    "DecisionBody",
+    "ExchangesBody",
+    "NoticeBody",
+    "VerificationBody",
+    "WithdrawalBody",
+]

@@ -1,0 +1,131 @@
+"""What one API process holds open, and the way every authenticated request takes through it."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from starlette.requests import Request
+
+from foundation import clock
+from verification.context import AnsweringContext
+from web.errors import ClientUnauthenticated, RateLimited
+from web.limits import RateLimiter
+from web.refusals import RefusalTally
+from web.tokens import Client, TokenService
+
+if TYPE_CHECKING:
+    from foundation.installation import Installation
+
+THREADS = 12
+"""Requests worked on at once by one process; below the size of its connection pool."""
+
+REQUESTS_PER_MINUTE = 60_000
+_MOST_TOKENS_REMEMBERED = 10_000
+
+Result = TypeVar("Result")
+
+
+class Platform:
+    """The open context of one process, with its token service and limits."""
+
+    def __init__(self, context: AnsweringContext, issuer: str, requests_per_minute: int) -> None:
+        self.context = context
+        self.tokens = TokenService(context.signer, issuer)
+        self.limiter = RateLimiter(context.side_pool.connection, requests_per_minute)
+        self.refusals = RefusalTally(context.side_pool.connection)
+        self.threads = CapacityLimiter(THREADS)
+        self._clients: OrderedDict[str, Client] = OrderedDict()
+        self._closing = ExitStack()
+        self._closing.callback(context.close)
+        self._closing.callback(self.refusals.close)
+
+    @classmethod
+    def open(cls, installation: Installation, requests_per_minute: int = REQUESTS_PER_MINUTE) -> Self:
+        """Open pools and keys; begin to write refusals."""
+        platform = cls(AnsweringContext.open(installation), issuer_of(installation), requests_per_minute)
+        platform.refusals.start()
+        return platform
+
+    def close(self) -> None:
+        """Write what is left, give leases back, close connections."""
+        self._closing.close()
+
+    async def serve(self, request: Request, scope: str, work: Callable[[Client], Result]) -> Result:
+        """Authenticate, count, and do the work in a thread.
+
+        Raises:
+            ClientUnauthenticated: When the access token is missing, not ours, or too old.
+            ScopeInsufficient: When it does not cover the scope.
+            RateLimited: When the client asks too often.
+        """
+        client = self._authenticate(request)
+        client.require(scope)
+        request.scope["lintas.client"] = client.system
+
+        def counted() -> Result:
+            allowance = self.limiter.take(client.system)
+            request.scope["lintas.headers"] = allowance.headers()
+            if not allowance.allowed:
+                raise RateLimited(
+                    "The client asks more often than it may",
+                    remedy=f"Wait {allowance.reset} seconds",
+                    retry_after=allowance.reset,
+                )
+            return work(client)
+
+        return await self.in_thread(counted)
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Do blocking work without holding up other requests."""
+        return await anyio.to_thread.run_sync(work, limiter=self.threads)
+
+    def _authenticate(self, request: Request) -> Client:
+        try:
+            return self._client_of(request.headers.get("authorization", ""))
+        except ClientUnauthenticated as refusal:
+            route = request.scope.get("route")
+            self.refusals.count(refusal.code, getattr(route, "path", "none"))
+            raise
+
+    def _client_of(self, header: str) -> Client:
+        kind, _, token = header.partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise ClientUnauthenticated(
+                "The access token is missing", remedy="Ask /oauth/token for one and send it as Bearer token"
+            )
+        known = self._clients.get(token)
+        if known is None:
+            known = self._clients[token] = self.tokens.check(token)
+            if len(self._clients) > _MOST_TOKENS_REMEMBERED:
+                self._clients.popitem(last=False)
+        if known.expires <= clock.now().timestamp():
+            self._clients.pop(token, None)
+            raise ClientUnauthenticated(
+                "The access token is too old", remedy="Ask /oauth/token for a new one"
+            )
+        return known
+
+    async def until(self, seconds: float, attempt: Callable[[], Result | None]) -> Result | None:
+        """Try again every tenth of a second, holding neither thread nor connection in between."""
+        deadline = time.monotonic() + seconds
+        while (found := await self.in_thread(attempt)) is None and time.monotonic() < deadline:
+            await anyio.sleep(0.1)
+        return found
+
+
+def issuer_of(installation: Installation) -> str:
+    """The URL under which clients know this API."""
+    settings = installation.settings
+    return settings.api_public_url or f"https://{settings.api_host}:{settings.api_port}"
+
+
+def platform_of(request: Request) -> Platform:
+    """The platform that serves a request."""
+    found: Platform = request.app.state.platform
+    return found

@@ -1,0 +1,86 @@
+"""The transparency log for everybody (C2SP tlog-tiles): checkpoint and tiles, without authentication."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from audit.errors import LogDamaged, ProofError
+from audit.keys import log_verifier_keys
+from audit.notes import VerifierKey
+from audit.tiles import DatabaseTiles, TileAddress
+from web.platform import platform_of
+from web.replies import problems
+
+router = APIRouter(tags=["log"])
+
+_FOREVER = "public, max-age=31536000, immutable"
+_LATEST = "SELECT note FROM audit.checkpoints ORDER BY tree_size DESC LIMIT 1"
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get(
+    "/v1/log/checkpoint",
+    summary="The newest signed checkpoint",
+    response_class=Response,
+    responses={**_TEXT, **problems(404)},
+)
+async def checkpoint(request: Request) -> Response:
+    """A signed note (C2SP tlog-checkpoint); it changes at most once a second."""
+    platform = platform_of(request)
+
+    def work() -> str:
+        with platform.context.connection() as connection:
+            row = connection.execute(_LATEST).fetchone()
+        if row is None:
+            raise ProofError(
+                "The log has no checkpoint yet.", remedy="Ask again when something was exchanged."
+            )
+        return str(row[0])
+
+    note = await platform.in_thread(work)
+    return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+
+@router.get(
+    "/v1/log/tile/{path:path}",
+    summary="A tile of the tree",
+    response_class=Response,
+    responses={**_BYTES, **problems(404)},
+)
+async def tile(request: Request, path: str) -> Response:
+    """Hashes of a level, 256 to a full tile; a tile never changes once it is there."""
+    platform = platform_of(request)
+    address = TileAddress.parse(f"tile/{path}")
+    if address.level is None:
+        raise ProofError("Entries are not public.", remedy="Ask for receipts of your own exchanges.")
+    level = address.level
+
+    def work() -> bytes:
+        with platform.context.connection() as connection:
+            try:
+                return DatabaseTiles(connection).hashes(level, address.index, address.width)
+            except LogDamaged:
+                raise ProofError(
+                    "There is no such tile yet.", remedy="Read the checkpoint for its size."
+                ) from None
+
+    found = await platform.in_thread(work)
+    return Response(found, media_type="application/octet-stream", headers={"Cache-Control": _FOREVER})
+
+
+@router.get("/v1/log/keys", summary="Verifier keys of the log", response_class=Response, responses={**_TEXT})
+async def keys(request: Request) -> Response:
+    """Every key that ever signed checkpoints of this log, one verifier key a line, newest first."""
+    platform = platform_of(request)
+
+    def work() -> list[VerifierKey]:
+        return log_verifier_keys(platform.context.installation)
+
+    lines = "".join(f"{key}\n" for key in await platform.in_thread(work))
+    return Response(lines, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "max-age=300"})

@@ -1,0 +1,85 @@
+"""Runs the API: uvicorn behind TLS, in one process or several."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from foundation import telemetry
+from foundation.installation import Installation
+from foundation.settings import Settings
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+
+_LOG_FILE = "LINTAS_API_LOG_FILE_OF_WORKERS"
+
+
+def run(installation: Installation, *, workers: int | None = None, log_file: Path | None = None) -> None:
+    """Serve until a signal ends it; workers read the same settings from their environment.
+
+    Args:
+        installation: A prepared installation.
+        workers: Processes; the setting `api_workers` by default.
+        log_file: Where the log goes; standard error by default.
+    """
+    import uvicorn
+
+    settings = installation.settings
+    count = workers or settings.api_workers
+    configuration = configured(installation, workers=count)
+    if count == 1:
+        telemetry.configure("api", settings, log_file=log_file)
+        uvicorn.Server(configuration).run()
+        return
+    os.environ.update(settings.as_environment())
+    if log_file is not None:
+        os.environ[_LOG_FILE] = str(log_file)
+    from uvicorn.supervisors import Multiprocess
+
+    Multiprocess(configuration, [configuration.bind_socket()]).run()
+
+
+def configured(installation: Installation, *, workers: int = 1) -> Config:
+    """The uvicorn configuration of an installation."""
+    import uvicorn
+
+    from web.app import create_app
+
+    settings = installation.settings
+    hosts = sorted({settings.api_host, "127.0.0.1", "localhost", "::1"} - {"0.0.0.0", "::"})  # noqa: S104
+    certificate, key = installation.authority.issue("api", hosts)
+    return uvicorn.Config(
+        create_app(installation) if workers == 1 else "web.server:worker_app",
+        factory=workers > 1,
+        host=settings.api_host,
+        port=settings.api_port,
+        workers=workers,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=20,
+        limit_concurrency=1000,
+        backlog=1024,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+
+
+def worker_app() -> FastAPI:
+    """The application of one worker process, from the environment that `run` has set."""
+    from web.app import create_app
+
+    log_file = os.environ.pop(_LOG_FILE, None)
+    settings = Settings()
+    telemetry.configure("api", settings, log_file=Path(log_file) if log_file else None)
+    return create_app(Installation.open(settings))
