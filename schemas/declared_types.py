@@ -25,7 +25,7 @@ from schemas.kinds import (
 )
 from schemas.marked_yaml import Path
 from schemas.problems import Problems
-from schemas.record_types import COLUMN_NAME, RESERVED_COLUMNS, Column, RecordType, record_types, snake_case
+from schemas.record_types import COLUMN_NAME, RESERVED_COLUMNS, Column, RecordType, record_types
 
 TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]{1,39}")
 LONGEST_TEXT = 10_000
@@ -68,11 +68,11 @@ def _check_name(name: str, path: Path, problems: Problems) -> None:
             (*path, "name"), "type-name", "The name of a record type is written like BusinessLicense.",
             "Use Latin letters and digits, beginning with a capital.",
         )  # fmt: skip
-    taken = {snake_case(known.name): known.name for known in record_types()}
-    if snake_case(name) in taken:
+    taken = {known.name.lower(): known.name for known in record_types()}
+    if name.lower() in taken:
         problems.add(
             (*path, "name"), "type-name",
-            f"The name is too close to the record type {taken[snake_case(name)]}.",
+            f"The name is too close to the record type {taken[name.lower()]}.",
             "Use that record type as it is written, or choose another name.",
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import ClassVar
 
 from schemas.identifiers.identifier import Identifier, IdentifierCheck, digits_of, invalid, wrong_length
-from schemas.identifiers.nik import WOMAN_DAY_OFFSET, check_registry_number, possible_dates
+from schemas.identifiers.nik import WOMAN_DAY_OFFSET, check_registry_number, possible_dates, region_of
 from schemas.identifiers.region_code import RegionCode
 
 
@@ -39,7 +39,7 @@ class FamilyCardNumber(Identifier):
     @property
     def region(self) -> RegionCode:
         """The district that issued the card."""
-        return RegionCode(f"{self.value[:2]}.{self.value[2:4]}.{self.value[4:6]}")
+        return region_of(self.value)
 
     @property
     def issue_dates(self) -> tuple[date, ...]:

@@ -50,7 +50,7 @@ class Nik(Identifier):
     @property
     def region(self) -> RegionCode:
         """The district where the person was first registered."""
-        return RegionCode(f"{self.value[:2]}.{self.value[2:4]}.{self.value[4:6]}")
+        return region_of(self.value)
 
     @property
     def sex(self) -> Literal["male", "female"]:
@@ -108,6 +108,12 @@ def check_registry_number(digits: str, title: str, day: int) -> IdentifierCheck:
     if digits[12:] == "0000":
         return invalid("serial", f"The serial of the {title} is 0000.", "Correct it at the source.")
     return accepted(digits, *_district_warning(digits, title))
+
+
+def region_of(digits: str) -> RegionCode:
+    """The region at the head of a registry number; only the regency where the district is written 00."""
+    parts = (digits[:2], digits[2:4], digits[4:6])
+    return RegionCode(".".join(parts if parts[2] != "00" else parts[:2]))
 
 
 def possible_dates(day: int, month: int, year: int) -> tuple[date, ...]:

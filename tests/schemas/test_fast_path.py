@@ -62,7 +62,9 @@ texts = st.one_of(
     st.text(alphabet="0123456789.- ", max_size=20),
     st.dates(date(1, 1, 1), date(9999, 12, 31)).map(lambda day: day.isoformat()),
     st.builds(
-        lambda province, rest, day, month, year, serial: f"{province}{rest:04}{day:02}{month:02}{year:02}{serial:04}",
+        lambda province, rest, day, month, year, serial: (
+            f"{province}{rest:04}{day:02}{month:02}{year:02}{serial:04}"
+        ),
         st.sampled_from([11, 35, 64, 65, 91, 93, 97, 10]),
         st.integers(0, 9999),
         st.integers(0, 99),
@@ -86,9 +88,7 @@ CELLS = {
         st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 30)),
         st.dates(date(2, 1, 1), date(9998, 1, 1)).map(lambda day: datetime(day.year, day.month, day.day)),
     ),
-    pl.Datetime("us", "UTC"): st.datetimes(
-        datetime(1, 1, 3), datetime(9999, 12, 30), timezones=st.just(UTC)
-    ),
+    pl.Datetime("us", "UTC"): st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 30), timezones=st.just(UTC)),
     pl.Decimal(38, 6): st.decimals(-(10**9), 10**9, places=6),
     pl.Null(): st.none(),
 }
@@ -246,4 +246,6 @@ def test_tomorrow_in_the_easternmost_zone_is_the_latest_date(monkeypatch):
         assert FastPath([mapping]).apply(frame)[1].to_list() == [True, False]
     with clock.fixed(datetime(2026, 3, 1, 15, 0, tzinfo=UTC)):
         assert FastPath([mapping]).apply(frame)[1].to_list() == [True, True]
-        assert RowJudge([mapping]).judge({"c": date(2026, 3, 2) + timedelta(days=1)})[1][0].rule == "in-future"
+        assert (
+            RowJudge([mapping]).judge({"c": date(2026, 3, 2) + timedelta(days=1)})[1][0].rule == "in-future"
+        )
