@@ -9,7 +9,8 @@
     ├── AgreementChanged     the agreement changed or ended between decision and commit
     ├── ConsentChanged       the consent changed or was withdrawn between decision and commit
     ├── QuotaExhausted       the agreed number of exchanges of the day is used up
-    └── ConsentNotPossible   this consent event may not follow, or not be given this way
+    ├── ConsentNotPossible   this consent event may not follow, or not be given this way
+    └── ReviewNotPossible    an emergency access cannot be reviewed in this way
     FixInstallation
     └── UnsuitableTransaction  hold() was called where its locks or its re-reading mean nothing
     IntegrityBroken
@@ -31,6 +32,7 @@ __all__ = [
     "ConsentNotPossible",
     "ExchangeDenied",
     "QuotaExhausted",
+    "ReviewNotPossible",
     "RevisionBroken",
     "UnsuitableTransaction",
 ]
@@ -73,6 +75,10 @@ class QuotaExhausted(Refused):
 
 class ConsentNotPossible(Refused):
     """This consent event may not follow, or may not be given in this way."""
+
+
+class ReviewNotPossible(Refused):
+    """No review of the emergency access is open, or not for this officer."""
 
 
 class RevisionBroken(IntegrityBroken):
