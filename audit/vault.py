@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from foundation.installation import Installation
+    from foundation.keyring import Keyring
 
 __all__ = ["Vault"]
 
@@ -58,6 +59,11 @@ class Vault:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring of the installation; tags of records are made with a key of it."""
+        return self._keyring
 
     def close(self) -> None:
         """Close the connections and forget every key."""

@@ -1,0 +1,297 @@
+"""Who a number stands for: confirming an applicant, and linking records to subjects.
+
+Invariant: nobody learns whether a number exists, or which element failed. A handle is minted only for a
+person who was confirmed, so trying numbers leaves no trace of a person anywhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from audit.entry import EntryDraft, EntryKind
+from audit.log import append
+from audit.subjects import SubjectKeys
+from foundation import clock
+from records.errors import SubjectNotMatched, TooManyAttempts
+from records.names import same_name
+from records.shapes import DatasetShape, all_shapes
+from records.tags import TagKey
+from schemas.identifiers import FamilyCardNumber, Nik
+
+if TYPE_CHECKING:
+    from audit.vault import Vault
+
+__all__ = [
+    "ATTEMPTS",
+    "ATTEMPT_WINDOW",
+    "Applicant",
+    "ConfirmedSubject",
+    "Link",
+    "confirm",
+    "links_of",
+    "relink",
+    "sever",
+]
+
+ATTEMPTS = 5
+"""Failed attempts on one number by one consumer before it is refused."""
+ATTEMPT_WINDOW = timedelta(minutes=15)
+"""How long failed attempts count."""
+
+_BY_IDENTIFIER = "the record carries the subject's number"
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Who an application says it is about: a number, and at least one second element."""
+
+    nik: Nik = field(repr=False)
+    name: str | None = field(default=None, repr=False)
+    birth_date: date | None = field(default=None, repr=False)
+    family_card_number: FamilyCardNumber | None = field(default=None, repr=False)
+
+    @property
+    def elements(self) -> int:
+        """How many second elements there are."""
+        return sum(each is not None for each in (self.name, self.birth_date, self.family_card_number))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedSubject:
+    """A person whose number and second element matched."""
+
+    keys: SubjectKeys
+    nik: Nik = field(repr=False)
+    tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """That a record is about a subject, since when, why, and on whose word."""
+
+    link_id: int
+    record_id: int
+    dataset_id: str
+    recorded_from: datetime
+    recorded_to: datetime | None
+    why: str
+    score: int
+    made_by: str
+
+
+def confirm(
+    connection: psycopg.Connection[Any], vault: Vault, applicant: Applicant, consumer: str = ""
+) -> ConfirmedSubject:
+    """Confirm that the number and every second element given belong to one registered person.
+
+    Commits by itself: a failed attempt counts even though the caller's work is undone. Call it outside a
+    transaction.
+
+    Args:
+        connection: Connection in the API role.
+        vault: Where handles are minted.
+        applicant: Who is asked about.
+        consumer: The agency that asks; attempts are counted by consumer and number.
+
+    Raises:
+        SubjectNotMatched: When the number is unknown, or an element is missing or does not match: one error for all.
+        TooManyAttempts: When this consumer failed too often on this number.
+    """
+    now, tags = clock.now(), TagKey.of(vault.keyring)
+    tag = tags.subject(applicant.nik.value)
+    with connection.transaction():
+        people, failures = _look_up(connection, applicant.nik.value, tag, consumer, now)
+        matched = failures < ATTEMPTS and any(_matches(applicant, person) for person in people)
+        if not matched:
+            _count_failure(connection, tag, consumer, now)
+    if failures >= ATTEMPTS:
+        raise TooManyAttempts(
+            "This number was tried too often without a match",
+            remedy=f"Wait {int(ATTEMPT_WINDOW.total_seconds() // 60)} minutes, or verify the applicant at a counter",
+            retry_after=int(ATTEMPT_WINDOW.total_seconds()),
+        )
+    if not matched:
+        raise SubjectNotMatched(
+            "No person was found whose number and second element match",
+            remedy="Check the number and the second element with the applicant",
+        )
+    keys = vault.handle_for("nik", applicant.nik.value)
+    with connection.transaction():
+        link_by_identifier(connection, keys, applicant.nik.value, now)
+    return ConfirmedSubject(keys, applicant.nik, tag)
+
+
+def link_by_identifier(
+    connection: psycopg.Connection[Any], keys: SubjectKeys, identifier: str, now: datetime
+) -> int:
+    """Link every record that carries the number to its subject, unless a person has cut that link."""
+    shapes = [shape for shape in all_shapes(connection) if shape.subject_column]
+    if not shapes:
+        return 0
+    named = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT record_id, dataset FROM {} WHERE {} = %(identifier)s").format(
+            shape.table, sql.Identifier(shape.subject_column or "")
+        )
+        for shape in {shape.table_name: shape for shape in shapes}.values()
+    )
+    query = sql.SQL(
+        "INSERT INTO identity.link (record_id, dataset_id, subject_id, recorded_from, why, score, made_by)"
+        " SELECT r.record_id, r.dataset, %(subject)s, %(now)s, %(why)s, 1000, 'lintas' FROM ({named}) r"
+        " WHERE NOT EXISTS (SELECT FROM identity.link l WHERE l.subject_id = %(subject)s"
+        " AND l.record_id = r.record_id AND l.recorded_to IS NULL)"
+        " AND NOT EXISTS (SELECT FROM identity.severance c WHERE c.subject_id = %(subject)s"
+        " AND c.record_id = r.record_id AND c.recorded_to IS NULL)"
+        " ON CONFLICT (subject_id, record_id) WHERE recorded_to IS NULL DO NOTHING"
+    ).format(named=named)
+    given = {"identifier": identifier, "subject": keys.handle, "now": now, "why": _BY_IDENTIFIER}
+    return connection.execute(query, given).rowcount
+
+
+def links_of(
+    connection: psycopg.Connection[Any], keys: SubjectKeys, *, at: datetime | None = None
+) -> list[Link]:
+    """The links of a subject as they are, or as they were known at a moment."""
+    rows = connection.execute(
+        "SELECT link_id, record_id, dataset_id, recorded_from, recorded_to, why, score, made_by FROM identity.link"
+        " WHERE subject_id = %(subject)s AND recorded_from <= %(at)s"
+        " AND (recorded_to IS NULL OR recorded_to > %(at)s) ORDER BY link_id",
+        {"subject": keys.handle, "at": at or clock.now()},
+    )
+    return [Link(*row) for row in rows]
+
+
+def sever(
+    connection: psycopg.Connection[Any], keys: SubjectKeys, record_id: int, *, actor: str, why: str
+) -> None:
+    """Cut a record loose from a subject: it no longer gives evidence about them, whatever number it carries."""
+    now = clock.now()
+    given = {"subject": keys.handle, "record": record_id, "now": now, "actor": actor, "why": why}
+    connection.execute(
+        "UPDATE identity.link SET recorded_to = %(now)s, ended_by = %(actor)s, ended_why = %(why)s"
+        " WHERE subject_id = %(subject)s AND record_id = %(record)s AND recorded_to IS NULL",
+        given,
+    )
+    connection.execute(
+        "INSERT INTO identity.severance (subject_id, record_id, recorded_from, why, made_by)"
+        " VALUES (%(subject)s, %(record)s, %(now)s, %(why)s, %(actor)s) ON CONFLICT DO NOTHING",
+        given,
+    )
+    append(
+        connection,
+        EntryDraft(
+            kind=EntryKind.IDENTITY_UNLINKED,
+            actor=actor,
+            outcome="severed",
+            subject=keys,
+            details={"reason": why},
+        ),
+    )
+
+
+def relink(
+    connection: psycopg.Connection[Any],
+    keys: SubjectKeys,
+    record_id: int,
+    dataset_id: str,
+    *,
+    actor: str,
+    why: str,
+) -> None:
+    """Undo `sever`: a person says that the record is about the subject after all."""
+    now = clock.now()
+    given = {
+        "subject": keys.handle, "record": record_id, "dataset": dataset_id, "now": now, "actor": actor, "why": why,
+    }  # fmt: skip
+    connection.execute(
+        "UPDATE identity.severance SET recorded_to = %(now)s, ended_by = %(actor)s"
+        " WHERE subject_id = %(subject)s AND record_id = %(record)s AND recorded_to IS NULL",
+        given,
+    )
+    connection.execute(
+        "INSERT INTO identity.link (record_id, dataset_id, subject_id, recorded_from, why, score, made_by)"
+        " VALUES (%(record)s, %(dataset)s, %(subject)s, %(now)s, %(why)s, 1000, %(actor)s)"
+        " ON CONFLICT (subject_id, record_id) WHERE recorded_to IS NULL DO NOTHING",
+        given,
+    )
+    append(
+        connection,
+        EntryDraft(
+            kind=EntryKind.IDENTITY_LINKED, actor=actor, outcome="linked", subject=keys,
+            details={"reason": why, "method": "confirmed", "score": 1000},
+        ),
+    )  # fmt: skip
+
+
+def _look_up(
+    connection: psycopg.Connection[Any], identifier: str, tag: bytes, consumer: str, now: datetime
+) -> tuple[list[Mapping[str, Any]], int]:
+    """The persons who carry the number, and this consumer's failures on it, in one question."""
+    tables = {shape.table_name: shape for shape in all_shapes(connection) if shape.record_type == "Person"}
+    found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
+    query = sql.SQL(
+        "SELECT coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
+        " AND consumer = %(consumer)s AND window_start > %(since)s), 0), p.name, p.birth_date, p.family_card_number"
+        " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
+    ).format(found=found)
+    rows = connection.execute(
+        query,
+        {
+            "identifier": identifier,
+            "tag": tag,
+            "consumer": consumer,
+            "since": now - ATTEMPT_WINDOW,
+            "today": now.date(),
+        },
+    ).fetchall()
+    people = [
+        {"name": row[1], "birth_date": row[2], "family_card_number": row[3]}
+        for row in rows
+        if row[1] is not None
+    ]
+    return people, rows[0][0]
+
+
+def _people(shape: DatasetShape) -> sql.Composed:
+    return sql.SQL(
+        "SELECT name, birth_date, family_card_number FROM {} WHERE {} = %(identifier)s"
+        " AND (valid_to IS NULL OR valid_to > %(today)s)"
+    ).format(shape.table, sql.Identifier(shape.subject_column or ""))
+
+
+def _nobody() -> sql.Composed:
+    return sql.SQL(
+        "SELECT NULL::text AS name, NULL::date AS birth_date, NULL::text AS family_card_number WHERE false"
+    ).format()
+
+
+def _matches(applicant: Applicant, person: Mapping[str, Any]) -> bool:
+    """Every element given must match, and there must be one; all are compared, whatever the first says."""
+    results = list(_compared(applicant, person))
+    return bool(results) and all(results)
+
+
+def _compared(applicant: Applicant, person: Mapping[str, Any]) -> Iterable[bool]:
+    if applicant.name is not None:
+        yield same_name(applicant.name, person["name"])
+    if applicant.birth_date is not None:
+        yield applicant.birth_date == person["birth_date"]
+    if applicant.family_card_number is not None:
+        known = (person["family_card_number"] or "").encode()
+        yield hmac.compare_digest(applicant.family_card_number.value.encode(), known)
+
+
+def _count_failure(connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime) -> None:
+    connection.execute(
+        "INSERT INTO identity.attempt AS a (subject_tag, consumer, window_start, failures)"
+        " VALUES (%(tag)s, %(consumer)s, %(now)s, 1) ON CONFLICT (subject_tag, consumer) DO UPDATE SET"
+        " failures = CASE WHEN a.window_start > %(since)s THEN a.failures + 1 ELSE 1 END,"
+        " window_start = CASE WHEN a.window_start > %(since)s THEN a.window_start ELSE %(now)s END",
+        {"tag": tag, "consumer": consumer, "now": now, "since": now - ATTEMPT_WINDOW},
+    )

@@ -1,0 +1,256 @@
+"""Publishing: one transaction in which a batch becomes what is known, or nothing at all happens.
+
+Under the dataset's advisory lock: ledger and staging compared, agreement held, merge with history, flags,
+state, change feed, the entry `sync.completed`, and the staging table dropped.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from audit.batch_root import BatchRoot, batch_root
+from audit.entry import EntryKind
+from audit.log import append
+from foundation import clock
+from records import assessment, batches, endings, ledger, quarantine
+from records.batches import Batch, BatchKind, BatchStatus
+from records.context import Progress, SyncContext
+from records.errors import BatchHeld
+from records.ledger import LedgerTotals
+from records.merge import MergeCounts, Merging
+from records.tables import RecordTable
+
+__all__ = ["Published", "lock_dataset", "publish"]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a batch changed.
+
+    Attributes:
+        batch_id: The batch.
+        inserted: Records that are new.
+        updated: Records that replaced an older version.
+        closed: Records that the source no longer has.
+        unchanged: Rows that cost no write.
+        postponed: Closings put off because rows of the batch have unreadable keys.
+        flagged: Records flagged by a warning for the first time.
+        root: Merkle root over the salted leaves of the changed records.
+        already: Whether an earlier attempt had published the batch.
+    """
+
+    batch_id: UUID
+    inserted: int
+    updated: int
+    closed: int
+    unchanged: int
+    postponed: int
+    flagged: int
+    root: str
+    already: bool = False
+
+    @property
+    def changed(self) -> int:
+        """Records that were written."""
+        return self.inserted + self.updated + self.closed
+
+
+def publish(context: SyncContext, batch: Batch) -> Published:
+    """Publish an assessed or released batch; doing so again changes nothing.
+
+    Raises:
+        BatchHeld: When it waits for a steward.
+        WorkerFenced: When another worker has taken it over.
+        LedgerMismatch: When staging is not what was landed.
+        ExchangeDenied, AgreementChanged: When no agreement covers the collection any more.
+    """
+    with context.transaction() as connection:
+        lock_dataset(connection, batch.dataset_id)
+        connection.execute("SET LOCAL work_mem = '128MB'")
+        connection.execute("SET LOCAL jit = off")
+        if (done := _published_before(connection, batch)) is not None:
+            return done
+        batches.fence(connection, batch, allowed=(BatchStatus.ASSESSED, BatchStatus.RELEASED), alone=True)
+        totals = ledger.check(connection, batch)
+        decision = endings.hold_collection(context, connection, batch)
+        now = clock.now()
+        merging = Merging(connection, batch, context.tags)
+        counts = merging.run(now, merging.closings())
+        context.observer(Progress(batch.dataset_id, "publish", detail="merged"))
+        flagged = assessment.flag(connection, batch)
+        root = _root(connection, batch, counts)
+        _settle_quarantine(context, connection, batch)
+        endings.supersede_held(context, connection, batch)
+        _note_state(connection, batch, now)
+        figures = _figures(context, connection, batch, totals, counts, root, now)
+        append(
+            connection,
+            endings.draft(
+                context, EntryKind.SYNC_COMPLETED, batch.contract, decision=decision, batch=batch, figures=figures,
+                outcome="completed", details={"snapshot": str(batch.kind), "count": counts.postponed or None},
+            ),
+        )  # fmt: skip
+        published = Published(
+            batch_id=batch.batch_id,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            closed=counts.closed,
+            unchanged=counts.unchanged,
+            postponed=counts.postponed,
+            flagged=flagged,
+            root=root.root.hex(),
+        )
+        _end(connection, batch, published)
+        context.observer(Progress(batch.dataset_id, "publish", detail="committing"))
+    return published
+
+
+def lock_dataset(connection: psycopg.Connection[Any], dataset_id: str) -> None:
+    """Let one transaction at a time publish a dataset."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('lintas.records.publish:' || %s, 0))", [dataset_id]
+    )
+
+
+def _published_before(connection: psycopg.Connection[Any], batch: Batch) -> Published | None:
+    row = connection.execute(
+        "SELECT status, report FROM records.batch WHERE batch_id = %s", [batch.batch_id]
+    ).fetchone()
+    if row is not None and row[0] == BatchStatus.HELD:
+        raise BatchHeld(
+            f"The batch of {batch.dataset_id} is held",
+            why=", ".join((row[1] or {}).get("broken", [])),
+            remedy=f"A steward releases or rejects it: lintas sync --release {batch.batch_id}",
+            batch=str(batch.batch_id),
+        )
+    if row is None or row[0] != BatchStatus.PUBLISHED:
+        return None
+    figures = row[1]["published"]
+    return Published(batch_id=batch.batch_id, **figures, already=True)
+
+
+def _root(connection: psycopg.Connection[Any], batch: Batch, counts: MergeCounts) -> BatchRoot:
+    """Root over the versions that this batch wrote; closed records are named by the change feed."""
+    if not counts.inserted and not counts.updated:
+        return batch_root(
+            connection,
+            sql.SQL("SELECT 1 AS leaf_key, ''::bytea AS leaf_salt, ''::bytea AS content_hash WHERE false"),
+        )
+    return batch_root(connection, leaves_of(RecordTable.of(batch.contract)), [batch.batch_id])
+
+
+def leaves_of(table: RecordTable) -> sql.Composed:
+    """The leaves under the root of a batch, whose id is the one parameter; `audit.batch_root` takes it."""
+    return sql.SQL(
+        "SELECT record_id AS leaf_key, leaf_salt, content_hash FROM {} WHERE batch_id = %s"
+    ).format(sql.Identifier("records", f"{table.name}_versions"))
+
+
+def _settle_quarantine(context: SyncContext, connection: psycopg.Connection[Any], batch: Batch) -> None:
+    """Earlier rejected rows no longer count where this batch has said the same thing again."""
+    if batch.kind is BatchKind.SNAPSHOT:
+        condition, given = "true", {}
+    else:
+        tag = context.tags.sql_row_key.format("s.source_key")
+        condition = f"r.key_tag IN (SELECT {tag} FROM {{staging}} s)"
+        given = context.tags.parameters
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT r.row_id FROM quality.quarantine_row r WHERE r.dataset_id = %(dataset)s AND r.state = 'open'"  # type: ignore[arg-type]
+            f" AND r.batch_id <> %(batch)s AND {condition}"
+        ).format(staging=batch.staging.identifier),
+        {"dataset": batch.dataset_id, "batch": batch.batch_id, **given},
+    ).fetchall()
+    if rows:
+        quarantine.resolve(connection, [row[0] for row in rows], "superseded", actor=str(batch.batch_id))
+
+
+def _note_state(connection: psycopg.Connection[Any], batch: Batch, now: datetime) -> None:
+    """Move cursor and freshness on; a replay brings nothing newer from the source."""
+    until = batch.window.until or batch.started_at
+    query = sql.SQL(
+        "INSERT INTO records.dataset_state AS d (dataset_id, cursor, source_time, batch_id, contract_version,"
+        " open_records, published_at) SELECT %(id)s, %(until)s, %(until)s, %(batch)s, %(version)s, count(*), %(now)s"
+        " FROM {current} WHERE dataset = %(id)s AND valid_to IS NULL"
+        " ON CONFLICT (dataset_id) DO UPDATE SET open_records = excluded.open_records, batch_id = excluded.batch_id,"
+        " contract_version = excluded.contract_version, published_at = excluded.published_at,"
+        " cursor = CASE WHEN %(replay)s THEN d.cursor ELSE excluded.cursor END,"
+        " source_time = CASE WHEN %(replay)s THEN d.source_time ELSE excluded.source_time END"
+    ).format(current=RecordTable.of(batch.contract).current)
+    connection.execute(
+        query,
+        {
+            "id": batch.dataset_id,
+            "until": until,
+            "batch": batch.batch_id,
+            "version": batch.contract_version,
+            "now": now,
+            "replay": batch.kind is BatchKind.REPLAY,
+        },
+    )
+
+
+def _figures(
+    context: SyncContext,
+    connection: psycopg.Connection[Any],
+    batch: Batch,
+    totals: LedgerTotals,
+    counts: MergeCounts,
+    root: BatchRoot,
+    now: datetime,
+) -> Mapping[str, Any]:
+    staged = connection.execute(
+        sql.SQL(
+            "SELECT (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {staging} WHERE NOT _deleted)"
+            " - (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {current} WHERE dataset = %s"
+            " AND batch_id = %s)"
+        ).format(staging=batch.staging.identifier, current=RecordTable.of(batch.contract).current),
+        [batch.dataset_id, batch.batch_id],
+    ).fetchone()
+    unchanged = 0 if staged is None else staged[0]
+    return {
+        "pages": totals.pages,
+        "slices": len(batch.slices),
+        "read": totals.read,
+        "accepted": totals.accepted,
+        "quarantined": totals.rejected,
+        "reasons": _ascii(quarantine.summary(connection, batch.batch_id)),
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "closed": counts.closed,
+        "published": counts.changed,
+        "unchanged": counts.unchanged,
+        **root.figures(),
+        "unchanged_digest": _keyed(context, "unchanged", batch, counts.unchanged, unchanged),
+        "checksum": _keyed(context, "ledger", batch, totals.accepted, totals.checksum),
+        "milliseconds": int((now - batch.started_at).total_seconds() * 1000),
+    }
+
+
+def _keyed(context: SyncContext, what: str, batch: Batch, count: int, total: object) -> str:
+    """A digest of a set that tells nothing to whoever lacks the installation's key."""
+    content = f"{what}\x00{batch.batch_id}\x00{count}\x00{total}".encode()
+    return hmac.digest(context.tags.secret, content, "sha256").hex()
+
+
+def _ascii(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Reasons as an entry may carry them: field and rule, the twenty most frequent."""
+    return {reason.replace("*", "row"): count for reason, count in list(reasons.items())[:20]}
+
+
+def _end(connection: psycopg.Connection[Any], batch: Batch, published: Published) -> None:
+    figures = {
+        name: getattr(published, name)
+        for name in ("inserted", "updated", "closed", "unchanged", "postponed", "flagged", "root")
+    }
+    batches.end(connection, batch.batch_id, BatchStatus.PUBLISHED, report={"published": figures})
+    connection.execute("DELETE FROM quality.held_tag WHERE batch_id = %s", [batch.batch_id])
+    batch.staging.drop(connection)
