@@ -43,6 +43,7 @@ _MAXIMUM_DEPTH = 6
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/\-]{0,199}")
 _LOOKS_PERSONAL = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .\-]?[0-9]){14,15}(?![0-9A-Za-z])")
+_MANY_DIGITS = re.compile(rb"[0-9](?:[ .\-]?[0-9]){14}")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _SINGLE = ("provider", "consumer", "system", "actor", "purpose", "legal_basis", "outcome")
 
@@ -124,7 +125,7 @@ def build(draft: EntryDraft) -> BuiltEntry:
     )
 
 
-def canonical_bytes(data: Mapping[str, Any]) -> bytes:
+def canonical_bytes(data: dict[str, Any]) -> bytes:
     """RFC 8785 bytes of an entry: ASCII keys, no floats, integers below 2^53, at most 65,535 bytes.
 
     With ASCII keys and without floats, sorted compact JSON is RFC 8785 (a property test says so).
@@ -142,6 +143,7 @@ def canonical_bytes(data: Mapping[str, Any]) -> bytes:
             f"The entry has {len(encoded)} bytes; at most {MAXIMUM_ENTRY_BYTES} are allowed.",
             remedy="Give counts instead of lists, or put the content under `sealed`.",
         )
+    _check_nothing_personal(data, encoded)
     return encoded
 
 
@@ -221,33 +223,40 @@ def _unknown(data: Mapping[str, Any], part: str, allowed: Mapping[str, str]) -> 
 
 
 def _check_value(value: Any, where: str, depth: int) -> None:
+    if isinstance(value, str) or value is None or value is True or value is False:
+        return
     if depth > _MAXIMUM_DEPTH:
         raise EntryRefused("The entry is nested too deeply.", location=Location(field=where))
-    match value:
-        case str():
-            _check_text(value, where)
-        case bool() | None:
-            return
-        case int():
-            if abs(value) > _LARGEST_INTEGER:
-                raise EntryRefused("An integer is too large for an entry.", location=Location(field=where))
-        case Mapping():
-            _check_mapping(value, where, depth)
-        case list() | tuple():
-            for item in value:
-                _check_value(item, where, depth + 1)
-        case _:
-            raise EntryRefused(
-                f"An entry cannot hold a {type(value).__name__}.", location=Location(field=where)
-            )
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str) or not _KEY.fullmatch(name):
+                raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
+            _check_value(item, name, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_value(item, where, depth + 1)
+    elif not isinstance(value, int):
+        raise EntryRefused(f"An entry cannot hold a {type(value).__name__}.", location=Location(field=where))
+    elif abs(value) > _LARGEST_INTEGER:
+        raise EntryRefused("An integer is too large for an entry.", location=Location(field=where))
 
 
-def _check_mapping(value: Mapping[Any, Any], where: str, depth: int) -> None:
-    for name, item in value.items():
-        if not isinstance(name, str) or not _KEY.fullmatch(name):
-            raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
-        _check_text(name, where)
-        _check_value(item, f"{where}.{name}", depth + 1)
+def _check_nothing_personal(data: dict[str, Any], encoded: bytes) -> None:
+    """Refuse what looks like a national identifier: a fast look, and a careful one where it finds digits."""
+    if _MANY_DIGITS.search(encoded):
+        _check_texts(data, "entry")
+
+
+def _check_texts(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_text(name, where)
+            _check_texts(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item, where)
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        _check_text(str(value), where)
 
 
 def _check_text(value: str, where: str) -> None:
