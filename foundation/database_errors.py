@@ -98,14 +98,13 @@ def map_database_error(error: psycopg.Error) -> LintasError:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Let PostgreSQL's errors leave the block as ours; their text stays behind."""
+    """Let PostgreSQL's errors leave the block as ours; their text, which may hold values, is removed."""
     try:
         yield
     except psycopg.Error as error:
         mapped = map_database_error(error)
-    else:
-        return
-    raise mapped  # outside the handler: the original, with its values, is not chained
+        error.args = (type(error).__name__,)  # it stays reachable as the context of ours
+        raise mapped from None
 
 
 def _without_state(error: psycopg.Error) -> tuple[type[LintasError], str, str]:

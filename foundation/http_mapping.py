@@ -32,14 +32,13 @@ __all__ = ["map_http_error", "mapped", "refusal", "too_slow"]
 
 @contextmanager
 def mapped(endpoint: str) -> Iterator[None]:
-    """Let httpx's errors leave the block as ours; their text, which may hold a URL, stays behind."""
+    """Let httpx's errors leave the block as ours; their text, which may hold a URL, is removed."""
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict) as error:
         ours = map_http_error(error, endpoint)
-    else:
-        return
-    raise ours
+        error.args = (type(error).__name__,)  # it stays reachable as the context of ours
+        raise ours from None
 
 
 def map_http_error(error: Exception, endpoint: str) -> LintasError:

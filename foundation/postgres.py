@@ -58,7 +58,7 @@ class ServerTuning:
             f"effective_cache_size = {max(256, memory_mb // 2)}MB",
             f"max_connections = {self.max_connections}",
             f"fsync = {flush}",
-            f"synchronous_commit = {flush}",
+            "synchronous_commit = on",  # even a throw-away server keeps what it committed when it is killed
             f"full_page_writes = {flush}",
         ]
 

@@ -8,6 +8,7 @@ in one transaction with all others, under an advisory lock.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
     from foundation.database import Database
 
-__all__ = ["CHAINS", "Chain", "MigrationsBroken", "downgrade", "migrate", "present_revisions"]
+__all__ = ["CHAINS", "Chain", "MigrationsBroken", "check_line", "downgrade", "migrate", "present_revisions"]
 
 _LOCK = 0x6D6967726174  # "migrat"
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps its present operation in a global
 
 
 class MigrationsBroken(FixInstallation):
@@ -100,7 +102,7 @@ def _run(database: Database, chain: Chain, target: str, *, upwards: bool) -> Non
 
     engine = database.engine(Role.MIGRATOR, DatabaseName(chain.database))
     try:
-        with engine.begin() as connection:
+        with _ONE_AT_A_TIME, engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             _check_known(connection, chain, scripts)
             _apply(connection, scripts, steps)
@@ -138,7 +140,7 @@ def _scripts(chain: Chain) -> ScriptDirectory | None:
     steps = chain.steps()
     if not steps:
         return None
-    _bridge_gaps(steps)
+    check_line(steps)
     directory = ScriptDirectory(str(Path(__file__).parent))
 
     def revisions() -> Iterator[Script]:
@@ -149,11 +151,20 @@ def _scripts(chain: Chain) -> ScriptDirectory | None:
     return directory
 
 
-def _bridge_gaps(steps: list[ModuleType]) -> None:
-    """While rooms are being written: a step whose predecessor is not there yet follows the last present."""
+def check_line(steps: list[ModuleType]) -> None:
+    """Refuse steps that do not follow each other one by one.
+
+    Raises:
+        MigrationsBroken: Naming the first that does not.
+    """
     expected = None
     for step in steps:
-        vars(step)["down_revision"] = expected
+        if step.down_revision != expected:
+            raise MigrationsBroken(
+                f"Migration {step.revision} follows {step.down_revision}, but {expected} comes before it",
+                remedy="Number the steps in one line, each naming the one before",
+                file=str(step.__file__),
+            )
         expected = step.revision
 
 
