@@ -7,11 +7,11 @@ only when it is needed: Airflow parses this file with every DAG.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 if TYPE_CHECKING:
-    from records.sync import SyncContext
-
     from foundation.errors import LintasError
+    from records.sync import SyncContext
     from schemas.contract import Contract
 
 __all__ = ["assess", "fail", "land", "note_missed_deadline", "open_batch", "publish"]
@@ -30,7 +30,7 @@ def land(dataset: str, batch_id: str) -> str:
     from records import sync
 
     with _at_work(dataset) as (context, contract):
-        batch = sync.resume(context, contract, batch_id)
+        batch = sync.take_over(context, contract, UUID(batch_id))
         for part in batch.slices:
             sync.land(context, batch, part)
     return batch_id
@@ -41,7 +41,7 @@ def assess(dataset: str, batch_id: str) -> str:
     from records import sync
 
     with _at_work(dataset) as (context, contract):
-        sync.assess(context, sync.resume(context, contract, batch_id))
+        sync.assess(context, sync.take_over(context, contract, UUID(batch_id)))
     return batch_id
 
 
@@ -50,7 +50,7 @@ def publish(dataset: str, batch_id: str) -> str:
     from records import sync
 
     with _at_work(dataset) as (context, contract):
-        sync.publish(context, sync.resume(context, contract, batch_id))
+        sync.publish(context, sync.take_over(context, contract, UUID(batch_id)))
     return batch_id
 
 
@@ -59,7 +59,9 @@ def fail(dataset: str, *, run_id: str, error: "LintasError") -> None:
     from records import sync
 
     with _at_work(dataset) as (context, contract):
-        sync.fail_run(context, contract, run_id, error)
+        batch = sync.batch_of_run(context, contract, run_id)
+        if batch is not None:
+            sync.fail(context, batch, error)
 
 
 def note_missed_deadline(dataset: str) -> None:
@@ -71,14 +73,13 @@ def note_missed_deadline(dataset: str) -> None:
 
 @contextmanager
 def _at_work(dataset: str) -> "Iterator[tuple[SyncContext, Contract]]":
-    from records.sync import SyncContext
-
     from foundation import telemetry
     from foundation.installation import Installation
+    from records.sync import SyncContext
     from schemas.contracts import load_contracts
 
     telemetry.configure("airflow-task")
     installation = Installation.open()
     contract = load_contracts(installation.settings.contracts, collect=True).get(dataset)
-    with SyncContext(installation) as context:
-        yield context, contract
+    with telemetry.bind(dataset=dataset):
+        yield SyncContext(installation), contract

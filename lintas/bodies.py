@@ -55,37 +55,28 @@ def run_sequencer() -> None:
 
 def run_api() -> None:
     """Serve the HTTP API over TLS with this installation's certificate; there is no access log."""
-    import uvicorn
+    from web.server import run
 
-    installation = _installation("api")
-    settings = installation.settings
-    certificate, key = installation.authority.issue("api", [settings.api_host, "localhost"])
-    uvicorn.run(
-        "web.app:create_app",
-        factory=True,
-        host=settings.api_host,
-        port=settings.api_port,
-        workers=settings.api_workers if settings.api_workers > 1 else None,
-        ssl_certfile=str(certificate),
-        ssl_keyfile=str(key),
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    run(_installation("api"))
 
 
 def run_sandbox() -> None:
     """Serve the practice agencies and write down how to reach them."""
-    from sandbox.agencies import start
-
     from lintas.practice_agencies import write_agencies
+    from sandbox.agencies import start
 
     installation = _installation("sandbox")
     ending = _ending()
     heartbeat = Heartbeat(installation.home, "sandbox")
     settings = installation.settings
-    agencies = start(installation.home / "sandbox", settings.people, settings.seed)
+    installation.prepare_files()
+    agencies = start(
+        installation.home / "sandbox",
+        settings.people,
+        settings.seed,
+        civil_registry_port=settings.sandbox_civil_registry_port,
+        tax_office_port=settings.sandbox_tax_office_port,
+    )
     try:
         write_agencies(installation, agencies)
         _beat_until(heartbeat, ending)

@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
-from foundation.errors import FixInstallation, RetryLater
+from foundation.errors import FixInstallation, IntegrityBroken, RetryLater
 
-__all__ = ["AirflowRefused", "AlreadyRunning", "NotRunning", "ProcessDidNotStart", "RunDidNotFinish"]
+__all__ = [
+    "AirflowRefused",
+    "AlreadyRunning",
+    "DemoBroken",
+    "NotRunning",
+    "ProcessDidNotStart",
+    "RunDidNotFinish",
+]
 
 
 class AlreadyRunning(FixInstallation):
@@ -73,4 +80,16 @@ class RunDidNotFinish(RetryLater):
             dag_id=dag_id,
             run_id=run_id,
             state=state,
+        )
+
+
+class DemoBroken(IntegrityBroken):
+    """A step of the demo did not hold."""
+
+    code = "demo-broken"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the demo stopped: {what}",
+            remedy="look into <home>/logs; `rm -r <home>` gives a fresh start",
         )

@@ -117,7 +117,7 @@ def _register_keys(connection: "Connection[Any]", installation: Installation) ->
     ]
     pairs.append(("system", PORTAL, "auth", portal_keyring(installation).ensure("auth")))
     pairs.append(
-        ("officer", "counter-1", "sign", agency_keyring(installation, PORTAL_AGENCY).ensure("counter-1"))
+        ("officer", "counter-1", "sign", agency_keyring(installation, PORTAL_AGENCY).ensure("loket-01"))
     )
     pairs.append(("bus", "lintas", "sign", installation.keyring.ensure("bus")))
     pairs.append(("log", installation.settings.log_origin, "log", installation.keyring.ensure("log")))

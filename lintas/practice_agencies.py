@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.files import make_private_directory, read_private, write_private
+from foundation.files import read_private, write_private
 from foundation.installation import Installation
 from lintas.errors import NotRunning
 
@@ -41,10 +41,7 @@ class Introduction:
 
 def write_agencies(installation: Installation, agencies: "PracticeAgencies") -> None:
     """Write endpoints and figures, and put each agency's secrets into its own folder."""
-    for agency, secrets in agencies.secrets.items():
-        folder = make_private_directory(installation.home / "secrets" / agency)
-        for name, value in secrets.items():
-            write_private(folder / name, f"{value}\n".encode())
+    agencies.install_secrets(installation.home / "secrets")
     described = {
         "endpoints": {
             name: {"url": url, "ca_pem": agencies.ca_pem} for name, url in agencies.endpoints.items()

@@ -10,8 +10,9 @@ from lintas.airflow import COMPONENTS, AirflowInstallation
 from lintas.heartbeat import Heartbeat
 from lintas.supervisor import ProcessSpec
 
-__all__ = ["bus_processes", "command", "practice_processes"]
+__all__ = ["AIRFLOW_NAMES", "bus_processes", "command", "practice_processes"]
 
+AIRFLOW_NAMES = tuple(f"airflow-{name}" for name in COMPONENTS)
 BEAT_LIMIT_SECONDS = 15.0
 
 
@@ -53,11 +54,6 @@ def practice_processes(settings: Settings) -> list[ProcessSpec]:
             after=("database", "sandbox"),
         ),
     ]
-
-
-def airflow_names() -> tuple[str, ...]:
-    """The names of Airflow's processes in the group."""
-    return tuple(f"airflow-{name}" for name in COMPONENTS)
 
 
 def command(*arguments: str) -> tuple[str, ...]:

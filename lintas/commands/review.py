@@ -56,19 +56,17 @@ def list_referrals(as_json: AsJson = False) -> None:
     print_rows(referral_rows(), columns, as_json=as_json, empty="nothing waits for an officer")
 
 
-def decide(
+def decide(  # noqa: PLR0917 - an option each
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
-    outcome: Annotated[str, typer.Option(help="`granted` or `rejected`.")],
-    officer: Annotated[str, typer.Option(help="Your officer pseudonym.")],
-    reasons_file: Annotated[
-        Path, typer.Option(help="File with the reasons as the applicant will read them.")
-    ],
+    verdict: Annotated[str, typer.Option(help="`approved` or `rejected`.")],
+    owner: Annotated[str, typer.Option(help="Your office.")],
+    officer: Annotated[str, typer.Option(help="Your pseudonym, which is the name of your key.")],
+    keys: Annotated[Path, typer.Option(help="Folder of your office's key ring.")],
+    reason_file: Annotated[Path, typer.Option(help="File with the reason as the applicant will read it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Decide a referral with reasons; signed, stored and logged."""
-    from lintas.review_view import decide_referral
+    """Decide a referral with a reason: signed with your own key, checked, stored and logged."""
+    from lintas.review_view import Verdict, decide_referral
 
-    result = decide_referral(
-        referral, outcome=outcome, officer=officer, reasons=reasons_file.read_text("utf-8")
-    )
-    print_fields(result, as_json=as_json)
+    wanted = Verdict(verdict, reason_file.read_text(encoding="utf-8").strip(), officer, keys)
+    print_fields(decide_referral(referral, owner, wanted), as_json=as_json)

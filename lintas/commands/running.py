@@ -61,10 +61,10 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Run one sync here and now, without Airflow: open, land, assess, publish."""
-    from lintas.sync_report import print_sync_report, run_one_sync
+    from lintas.sync_report import print_figures, run_one_sync
 
     report = run_one_sync(dataset)
     if as_json:
         print_json(report)
     else:
-        print_sync_report(console(), report)
+        print_figures(console(), report)

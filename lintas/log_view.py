@@ -1,0 +1,157 @@
+"""The log as the command line shows it."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from foundation.database import Role, translated
+from lintas.access import OPERATOR, connected, opened
+
+if TYPE_CHECKING:
+    from audit.damage import VerificationReport
+    from audit.subject_view import Reader
+
+__all__ = [
+    "VerifiedLog",
+    "exchanges_about",
+    "export_log",
+    "latest_entries",
+    "one_entry",
+    "receipt_of",
+    "verify_whole_log",
+]
+
+
+@dataclass(frozen=True)
+class VerifiedLog:
+    """What a walk over the log found, ready to be shown."""
+
+    whole: bool
+    fields: Mapping[str, Any]
+    lines: tuple[str, ...]
+
+
+def verify_whole_log() -> VerifiedLog:
+    """Recompute the log of this installation."""
+    from audit.verification import verify_installation
+
+    with opened() as installation:
+        return described(verify_installation(installation))
+
+
+def described(report: "VerificationReport") -> VerifiedLog:
+    """A report in words and as data."""
+    fields = {
+        "intact": report.intact,
+        "entries": report.entries,
+        "tree_size": report.tree_size,
+        "checkpoints": report.checkpoints,
+        "damages": [
+            {"entry": each.index, "kind": str(each.kind), "detail": each.detail} for each in report.damages
+        ],
+        "not_proven": list(report.not_proven),
+    }
+    if report.intact:
+        first = (
+            f"[green]the log is whole[/green]: {report.entries:,} entries, {report.checkpoints:,} signed"
+            f" checkpoints, the last over {report.signed_size:,} entries"
+        )
+        return VerifiedLog(True, fields, (first, *(f"  [dim]{each}[/dim]" for each in report.not_proven)))
+    lines = [f"[bold red]the log was changed[/bold red]: {report.first}"]
+    lines += [f"  {each}" for each in report.damages[1:10]]
+    return VerifiedLog(False, fields, tuple(lines))
+
+
+def receipt_of(entry: str) -> str:
+    """The receipt of an entry."""
+    from audit.receipt import receipt
+
+    with connected(Role.AUDITOR) as (_, connection):
+        return str(receipt(connection, UUID(entry)))
+
+
+def one_entry(entry: str) -> Mapping[str, Any]:
+    """One entry by id or number; looking is logged."""
+    from audit.subject_view import show_entry
+
+    with connected(Role.AUDITOR) as (_, connection):
+        wanted = int(entry) if entry.isdecimal() else UUID(entry)
+        found = show_entry(connection, wanted, _reader())
+    return {"number": found.index, **found.entry}
+
+
+def latest_entries(limit: int) -> list[dict[str, Any]]:
+    """The newest entries; looking is logged."""
+    from audit.entry import EntryDraft, EntryKind
+    from audit.log import append
+
+    with translated(), connected(Role.AUDITOR) as (_, connection):
+        rows = connection.execute(
+            "SELECT entry_index, entry_id, occurred_at, kind, provider, consumer, purpose, outcome"
+            " FROM audit.entries ORDER BY entry_index DESC LIMIT %s",
+            [limit],
+        ).fetchall()
+        details = {"view": "latest", "entries": len(rows), "reason": "command line"}
+        append(connection, EntryDraft(kind=EntryKind.AUDIT_VIEWED, actor="auditor-01", details=details))
+    names = ("number", "entry_id", "occurred_at", "kind", "provider", "consumer", "purpose", "outcome")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def exchanges_about(nik_file: Path) -> list[dict[str, Any]]:
+    """Who used the data of the person whose NIK a file holds; looking is logged."""
+    from audit.subject_view import exchanges_of
+    from audit.vault import Vault
+    from schemas.identifiers import Nik
+
+    nik = Nik.parse(_first_line(nik_file))
+    with opened() as installation, Vault(installation, Role.AUDITOR) as vault:
+        keys = vault.find("nik", nik.value)
+        if keys is None:
+            return []
+        with installation.database.connect(Role.AUDITOR) as connection:
+            found = exchanges_of(connection, keys, _reader())
+    return [
+        {
+            "number": each.index,
+            "occurred_at": each.entry.get("time"),
+            "consumer": each.entry.get("consumer"),
+            "purpose": each.entry.get("purpose"),
+            "fields": each.entry.get("fields"),
+            "outcome": each.entry.get("outcome"),
+            "kind": each.entry.get("kind"),
+            "entry_id": str(each.entry_id),
+        }
+        for each in found
+    ]
+
+
+def export_log(folder: Path) -> Mapping[str, Any]:
+    """Write the public part of the log into a folder, with the log's verifier keys beside it."""
+    from audit import export
+    from audit.keys import log_verifier_keys
+
+    with connected(Role.AUDITOR) as (installation, connection):
+        report = export.export_log(connection, folder, _reader())
+        keys = "".join(f"{key}\n" for key in log_verifier_keys(installation))
+    (folder / "keys").write_text(keys, encoding="utf-8")
+    return {
+        "folder": report.directory,
+        "entries": report.tree_size,
+        "tiles": report.tiles,
+        "checkpoints": report.checkpoints,
+        "check_with": f"python audit/verifier/lintas_verify.py log {folder} --keys {folder}/keys",
+    }
+
+
+def _reader() -> "Reader":
+    from audit.subject_view import Reader
+
+    return Reader(actor="auditor-01", reason="command-line", consumer=OPERATOR)
+
+
+def _first_line(path: Path) -> str:
+    text = sys.stdin.readline() if str(path) == "-" else path.read_text(encoding="utf-8")
+    return (text.splitlines() or [""])[0].strip()
