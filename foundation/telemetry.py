@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import cache
@@ -21,7 +22,7 @@ from opentelemetry import metrics, trace
 from foundation.redaction import redact, redact_text
 from foundation.settings import Settings, load_settings
 
-__all__ = ["bind", "configure", "count", "logger", "observe", "span", "trace_id"]
+__all__ = ["bind", "configure", "count", "guard", "logger", "observe", "span", "trace_id"]
 
 _Event = MutableMapping[str, Any]
 _QUIET = ("httpx", "httpcore", "urllib3", "alembic", "stamina", "faker")
@@ -57,10 +58,10 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _mark(process_name),
         structlog.processors.format_exc_info,
+        _redact_event,
     ]
     final: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        _redact_event,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=final, foreign_pre_chain=shared))
@@ -85,6 +86,17 @@ def configure(
     )
     if chosen.otlp_endpoint:
         _export(process_name, chosen.otlp_endpoint)
+
+
+def guard() -> None:
+    """Redact inside a process whose logging belongs to somebody else (an Airflow task): call it once."""
+    processors = list(structlog.get_config()["processors"])
+    if _redact_event not in processors:
+        first: list[Any] = [structlog.processors.format_exc_info, _redact_event]
+        structlog.configure(processors=[*first, *processors])
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(known, _RedactRecords) for known in handler.filters):
+            handler.addFilter(_RedactRecords())
 
 
 @contextmanager
@@ -156,9 +168,26 @@ def _mark(process_name: str) -> Any:
 
 
 def _redact_event(_logger: Any, _method: str, event: _Event) -> _Event:
-    clean = {key: redact(value, key=key) for key, value in event.items() if key != "event"}
-    clean["event"] = redact_text(str(event.get("event", "")))
+    clean = {
+        # keys that begin with an underscore are structlog's own and never rendered
+        key if key.startswith("_") else redact_text(key): value
+        if key.startswith("_") or key == "exc_info"
+        else redact(value, key="" if key == "event" else key)
+        for key, value in event.items()
+    }
     return clean
+
+
+class _RedactRecords(logging.Filter):
+    """Redacts a record of the standard library in place."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not isinstance(record.msg, dict):  # structlog hands over dictionaries, redacted already
+            record.msg, record.args = redact_text(record.getMessage()), None
+        if record.exc_info and record.exc_info[1] is not None:
+            record.exc_text = redact_text("".join(traceback.format_exception(record.exc_info[1])).rstrip())
+            record.exc_info = None
+        return True
 
 
 def _attribute(key: str, value: Any) -> str | int | float | bool:

@@ -1,0 +1,32 @@
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import foundation
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(foundation.__path__, "foundation.")
+    if ".versions" not in module.name
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_and_what_it_offers(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    assert sorted(module.__all__) == module.__all__
+    assert all(hasattr(module, each) for each in module.__all__)
+
+
+def test_opening_an_installation_imports_nothing_heavy():
+    code = (
+        "import sys, foundation.installation; "
+        "print([m for m in ('sqlalchemy', 'alembic', 'airflow', 'httpx', 'pandas', 'polars') "
+        "if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
