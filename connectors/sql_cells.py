@@ -55,12 +55,14 @@ def _integer(column: ColumnElement[Any], kind: sa.TypeEngine[Any]) -> CellPlan:
 
 def _number(column: ColumnElement[Any], kind: sa.TypeEngine[Any]) -> CellPlan:
     assert isinstance(kind, sa.Numeric)
-    if isinstance(kind, sa.Float):
-        return CellPlan(column, pa.float64(), pl.Float64())
     precision, scale = kind.precision, kind.scale or 0
     if precision is None or not 0 <= scale <= precision <= _LONGEST_DECIMAL:
         precision, scale = _LONGEST_DECIMAL, 18
     return CellPlan(column, pa.decimal128(precision, scale), pl.Decimal(precision, scale))
+
+
+def _float(column: ColumnElement[Any], _: sa.TypeEngine[Any]) -> CellPlan:
+    return CellPlan(column, pa.float64(), pl.Float64())
 
 
 def _boolean(column: ColumnElement[Any], _: sa.TypeEngine[Any]) -> CellPlan:
@@ -95,6 +97,7 @@ def _clamped(column: ColumnElement[Any], first: str, last: str) -> ColumnElement
 _PLANNERS: tuple[tuple[type[sa.TypeEngine[Any]], Callable[..., CellPlan]], ...] = (
     (sa.Boolean, _boolean),
     (sa.Integer, _integer),
+    (sa.Float, _float),
     (sa.Numeric, _number),
     (sa.DateTime, _moment),
     (sa.Date, _day),

@@ -93,6 +93,11 @@ class TaxOffice:
             self._desk.change_secret(secret)
         return secret
 
+    def expire_tokens(self) -> None:
+        """End every token given out so far."""
+        if self._desk is not None:
+            self._desk.expire_tokens()
+
     def load(self, population: Population) -> None:
         """Put a population into the books, in place of what they hold."""
         self.books.rows = population.tax

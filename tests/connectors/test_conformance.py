@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from tests.connectors.conformance import Conformance, Open
-from tests.connectors.conftest import PERSON_COLUMNS, TAX_COLUMNS, Opener
 
 from sandbox.agencies import PracticeAgencies
+from tests.connectors.conformance import Conformance, Open
+from tests.connectors.conftest import PERSON_COLUMNS, TAX_COLUMNS, Opener
 
 
 class TestSql(Conformance):
