@@ -58,6 +58,8 @@ class AgencyTooSlow(RetryLater):
 class RateLimited(RetryLater):
     """The system asks for a pause (HTTP 429)."""
 
+    code = "rate-limited-by-agency"  # our own API says `rate-limited` to portals
+
 
 class QuotaSpent(RateLimited):
     """The calls that were agreed for a day have been made."""

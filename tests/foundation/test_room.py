@@ -30,3 +30,13 @@ def test_opening_an_installation_imports_nothing_heavy():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_every_error_of_the_room_has_its_heading_and_a_code_of_its_own():
+    from foundation.documentation import errors_markdown
+
+    page = errors_markdown(["foundation", "participants"])
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    assert len(headings) == len(set(headings))
+    for heading in ("## RetryLater", "### agency-unreachable", "### key-not-valid", "### secret-foreign"):
+        assert heading in headings
