@@ -23,13 +23,15 @@ from audit.keys import log_private_key
 from audit.merkle import HASH_SIZE, Frontier
 from audit.published import PublishedCheckpoint
 from audit.tiles import grow, right_edge
-from foundation import clock
+from foundation import clock, telemetry
 from foundation.database import DatabaseUnavailable, Role
 
 if TYPE_CHECKING:
     from foundation.installation import Installation
 
 __all__ = ["DRAIN_LIMIT", "Sequencer"]
+
+log = telemetry.logger(__name__)
 
 DRAIN_LIMIT = 4096
 IDLE_SECONDS = 0.05
@@ -100,7 +102,8 @@ class Sequencer:
                     stop.wait(STANDBY_SECONDS)
                 elif self.drain_once() < self._limit:
                     stop.wait(IDLE_SECONDS)
-            except (psycopg.OperationalError, DatabaseUnavailable):
+            except (psycopg.OperationalError, DatabaseUnavailable) as error:
+                log.warning("sequencer_lost_database", error=type(error).__name__)
                 self.close()
                 stop.wait(STANDBY_SECONDS / 2)
         self.close()
@@ -171,6 +174,7 @@ class Sequencer:
             raise
         if row:
             self._published.publish(row[1])
+        log.info("sequencer_leads", tree_size=size, signed_size=signed)
 
     def _step(self, sign: bool) -> int:
         connection = self._connection
@@ -188,6 +192,8 @@ class Sequencer:
                 )
             if sign and frontier.size != self._signed_size:
                 note = self._sign(connection, frontier)
+        if leaves:
+            telemetry.count("lintas.audit.sequenced", len(leaves))
         if note is not None:
             self._signed_size, self._signed_at = frontier.size, time.monotonic()
             self._published.publish(note)
@@ -219,7 +225,7 @@ def _read_state(connection: psycopg.Connection[Any]) -> tuple[int, Frontier]:
 
 
 def _drain(connection: psycopg.Connection[Any], size: int, limit: int) -> list[bytes]:
-    row = connection.execute(_DRAIN, {"limit": limit, "size": size}).fetchone()
+    row = connection.execute(_DRAIN, {"limit": limit, "size": size}, binary=True).fetchone()
     joined = bytes(row[0]) if row and row[0] is not None else b""
     return [joined[i : i + HASH_SIZE] for i in range(0, len(joined), HASH_SIZE)]
 

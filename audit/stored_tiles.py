@@ -50,6 +50,7 @@ class LeafTiles:
             "SELECT tile_index, hashes FROM audit.tiles WHERE level = 0 AND tile_index >= %s"
             " AND tile_index < %s ORDER BY tile_index",
             (tile, tile + CHUNK // TILE_WIDTH),
+            binary=True,
         ).fetchall()
         held = {int(index): bytes(hashes) for index, hashes in rows}
         last = max(held, default=tile)
@@ -84,7 +85,9 @@ def _first_difference(one: bytes, other: bytes) -> int | None:
 
 
 def _read_level(connection: psycopg.Connection[Any], level: int) -> dict[int, bytes]:
-    rows = connection.execute("SELECT tile_index, hashes FROM audit.tiles WHERE level = %s", (level,))
+    rows = connection.execute(
+        "SELECT tile_index, hashes FROM audit.tiles WHERE level = %s", (level,), binary=True
+    )
     return {int(index): bytes(hashes) for index, hashes in rows}
 
 

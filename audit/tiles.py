@@ -96,7 +96,9 @@ class DatabaseTiles:
         found = self._seen.get((level, index), b"")
         if len(found) < width * HASH_SIZE:
             row = self.connection.execute(
-                "SELECT hashes FROM audit.tiles WHERE level = %s AND tile_index = %s", (level, index)
+                "SELECT hashes FROM audit.tiles WHERE level = %s AND tile_index = %s",
+                (level, index),
+                binary=True,
             ).fetchone()
             found = bytes(row[0]) if row else b""
             self._seen[level, index] = found

@@ -133,7 +133,8 @@ def _walk_entries(connection: psycopg.Connection[Any], walk: _Walk, progress: Pr
         cursor.itersize = CHUNK
         cursor.execute(
             "SELECT entry_index, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry"
-            " FROM audit.entries ORDER BY entry_index"
+            " FROM audit.entries ORDER BY entry_index",
+            binary=True,
         )
         for row in cursor:
             encoded = bytes(row[8])
@@ -220,7 +221,7 @@ def _check_sealed(connection: psycopg.Connection[Any], walk: _Walk) -> None:
     """Sealed rows against the digests in the entries: no key is needed for that."""
     with connection.cursor(name="audit_sealed") as cursor:
         cursor.itersize = CHUNK
-        cursor.execute(_SEALED)
+        cursor.execute(_SEALED, binary=True)
         for index, encoded, blob in cursor:
             digest = _sealed_digest(bytes(encoded))
             if digest is not None and blob is None:

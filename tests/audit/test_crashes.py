@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from audit import EntryDraft, EntryKind, append, append_many
@@ -18,6 +19,9 @@ from audit.receipt import await_receipt
 from audit.sequencer import Sequencer
 from audit.verification import verify_installation
 from foundation.database import Role
+from foundation.errors import LintasError
+from foundation.installation import Installation
+from foundation.settings import Settings
 
 PROCESS = Path(__file__).with_name("sequencer_process.py")
 ROOT = Path(__file__).parents[2]
@@ -183,3 +187,40 @@ def test_a_restored_backup_that_grew_again_is_still_refused(installation):
         connection.execute("UPDATE audit.log_state SET tree_size = 5, frontier = %s", (frontier.to_bytes(),))
     with Sequencer(installation) as restored, pytest.raises(LogRolledBack):
         restored.drain_once()
+
+
+def test_a_killed_database_comes_back_with_every_committed_entry(session_directory):
+    """Its own durable PostgreSQL is killed while entries are written and sequenced."""
+    settings = Settings(home=session_directory / "killed", log_level="ERROR")
+    own = Installation.open(settings).prepare()
+    committed = []
+    try:
+        for _ in range(3):
+            stop = threading.Event()
+            running = threading.Thread(target=Sequencer(own, drain_limit=20).run, args=(stop,))
+            running.start()
+            killer = threading.Timer(random.uniform(0.3, 0.9), own.database.server.kill)
+            killer.start()
+            with (
+                contextlib.suppress(psycopg.Error, LintasError),
+                own.database.connect(Role.API) as connection,
+            ):
+                while True:
+                    promises = [append(connection, draft()) for _ in range(5)]
+                    doubtful = [promise.entry_id for promise in promises]
+                    connection.commit()
+                    committed += doubtful
+                    doubtful = []
+            killer.join()
+            own.database.start()
+            stop.set()
+            running.join()
+        with Sequencer(own) as last:
+            last.settle()
+        logged = ids(own, "SELECT entry_id FROM audit.entries ORDER BY entry_index")
+        assert len(logged) == len(set(logged))
+        assert set(committed) <= set(logged)
+        assert len(committed) > 20
+        assert verify_installation(own).intact
+    finally:
+        own.database.stop()
