@@ -43,7 +43,7 @@ def read_contract(path: FilePath, problems: Problems) -> Contract | None:
     except YamlProblem as problem:
         problems.add(problem.path, problem.rule, problem.message, problem.remedy, line=problem.line)
         return None
-    problems.know_lines(document.lines)
+    problems.know(document)
     standard = read_standard(document, problems)
     if standard is None:
         return None

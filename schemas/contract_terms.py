@@ -25,34 +25,55 @@ class _Terms(BaseModel):
 class ContractTerms(_Terms):
     """``customProperties`` of the contract."""
 
-    mode: Mode = Mode.COPY
-    snapshot: Snapshot = Snapshot.COMPLETE
-    cursor: Name | None = None
-    closedWorld: bool | None = None  # noqa: N815 - the names of ODCS custom properties are camelCase
-    validFrom: Name | None = None  # noqa: N815
-    validTo: Name | None = None  # noqa: N815
-    subjectIdentifier: Name | None = None  # noqa: N815
-    maxCloseRatio: Ratio = 0.01  # noqa: N815
-    errorBudgetPage: Ratio = 0.5  # noqa: N815
-    errorBudgetBatch: Ratio = 0.05  # noqa: N815
-    purpose: Slug = "registry-sync"
-    timezone: Literal["Asia/Jakarta", "Asia/Pontianak", "Asia/Makassar", "Asia/Jayapura", "UTC"] = (
-        "Asia/Jakarta"
+    mode: Mode = Field(
+        Mode.COPY, description="`copy`: landed and kept; `lookup_only`: asked live, never kept"
+    )
+    snapshot: Snapshot = Field(
+        Snapshot.COMPLETE,
+        description="`complete`: what a full reading lacks has ended; `incremental`: nothing ends by absence",
+    )
+    cursor: Name | None = Field(None, description="column of the source with the time of a row's last change")
+    closedWorld: bool | None = Field(  # noqa: N815 - the names of ODCS custom properties are camelCase
+        None, description='whether absence means "no"; else it means "unknown". Default: the record type\'s'
+    )
+    validFrom: Name | None = Field(  # noqa: N815
+        None, description="field that says since when a record holds in the world"
+    )
+    validTo: Name | None = Field(None, description="field that says until when")  # noqa: N815
+    subjectIdentifier: Name | None = Field(  # noqa: N815
+        None, description="for a record type of one's own: the field that says whom a record is about"
+    )
+    maxCloseRatio: Ratio = Field(  # noqa: N815
+        0.01, description="largest part of open records that one batch may close before it is held"
+    )
+    errorBudgetPage: Ratio = Field(  # noqa: N815
+        0.5, description="largest part of a page that may be quarantined"
+    )
+    errorBudgetBatch: Ratio = Field(  # noqa: N815
+        0.05, description="largest part of a batch that may be quarantined"
+    )
+    purpose: Slug = Field("registry-sync", description="purpose of collecting it, as agreements name it")
+    timezone: Literal["Asia/Jakarta", "Asia/Pontianak", "Asia/Makassar", "Asia/Jayapura", "UTC"] = Field(
+        "Asia/Jakarta", description="zone in which the schedule is meant"
     )
 
 
 class ServerTerms(_Terms):
     """``customProperties`` of the server."""
 
-    system: Slug
-    connector: dict[str, Any]
+    system: Slug = Field(description="the agency's system, as the operator registered it with its address")
+    connector: dict[str, Any] = Field(description="`kind` and the settings of that connector")
 
 
 class FieldTerms(_Terms):
     """``customProperties`` of a property."""
 
-    identifier: Literal["nik", "family-card", "npwp", "region"] | None = None
-    inFuture: bool = False  # noqa: N815
+    identifier: Literal["nik", "family-card", "npwp", "region"] | None = Field(
+        None, description="the field holds this identifier (record types of one's own only)"
+    )
+    inFuture: bool = Field(  # noqa: N815
+        default=False, description="a date may lie in the future (record types of one's own only)"
+    )
 
 
 def as_mapping(properties: list[Any] | None) -> dict[str, Any]:

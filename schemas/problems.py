@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.errors import ContractProblem
-from schemas.marked_yaml import Path
+from schemas.marked_yaml import MarkedDocument, Path
 
 
 class Problems:
@@ -18,10 +18,12 @@ class Problems:
         self.file = file
         self.found: list[ContractProblem] = []
         self._lines: Mapping[Path, int] = {}
+        self._data: Any = None
 
-    def know_lines(self, lines: Mapping[Path, int]) -> None:
-        """From now on, name the line of each problem."""
-        self._lines = lines
+    def know(self, document: MarkedDocument) -> None:
+        """From now on, name the line of each problem, and call items of lists by their names."""
+        self._lines = document.lines
+        self._data = document.data
 
     def line(self, path: Path) -> int | None:
         """The line of a part of the file, or of the nearest part around it."""
@@ -31,8 +33,24 @@ class Problems:
 
     def add(self, path: Path, rule: str, message: str, remedy: str, *, line: int | None = None) -> None:
         """Note one problem."""
-        field = ".".join(str(part) for part in path) or None
-        self.found.append(ContractProblem(self.file, line or self.line(path), field, rule, message, remedy))
+        line = line or self.line(path)
+        self.found.append(ContractProblem(self.file, line, self.field(path), rule, message, remedy))
+
+    def field(self, path: Path) -> str | None:
+        """The path as people say it: ``schema.Person.properties.sex.transformLogic``."""
+        names, here = [], self._data
+        for part in path:
+            if isinstance(here, dict):
+                here = here.get(part)
+                names.append(str(part))
+            else:
+                here = (
+                    here[part]
+                    if isinstance(here, list) and isinstance(part, int) and part < len(here)
+                    else None
+                )
+                names.append(_name_of(here) or str(part))
+        return ".".join(names) or None
 
     def add_validation(
         self, path: Path, error: ValidationError, *, known: Collection[str | None] = ()
@@ -40,10 +58,16 @@ class Problems:
         """Note what a pydantic model found in the part at ``path``, except in fields already ``known``."""
         for each in error.errors(include_url=False, include_input=False, include_context=False):
             place = (*path, *each["loc"])
-            if ".".join(map(str, place)) in known:
+            if self.field(place) in known:
                 continue
             rule = str(each["type"]).replace("_", "-")
             self.add(place, rule, _sentence(each["msg"]), _remedy(each["type"]))
+
+
+def _name_of(item: Any) -> str | None:
+    if not isinstance(item, dict):
+        return None
+    return next((item[key] for key in ("name", "property", "server") if isinstance(item.get(key), str)), None)
 
 
 def _sentence(message: str) -> str:

@@ -1,5 +1,7 @@
 """YAML of agencies is read like JSON, with lines, and cannot unfold into more than it weighs."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +80,5 @@ def test_what_is_no_plain_document_is_refused_with_a_rule(text, rule):
 
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_nothing_but_a_problem_escapes(text):
-    try:
+    with contextlib.suppress(YamlProblem):
         read_marked_yaml(text)
-    except YamlProblem as problem:
-        assert problem.rule
