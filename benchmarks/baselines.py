@@ -1,0 +1,93 @@
+"""What the sync is compared with: the fastest plain way, and a loader that others use."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+_COLUMNS = (
+    "nik, no_kk, nama_lgkp, tmpt_lhr, tgl_lhr, jenis_klmin, stat_kwn, stat_hbkel, nik_ibu, nik_ayah, alamat, "
+    "no_rt, no_rw, no_prop, no_kab, no_kec, no_kel"
+)
+_GUARD = " OR ".join(f"t.{c} IS DISTINCT FROM s.{c}" for c in _COLUMNS.split(", ")[1:])
+_SET = ", ".join(f"{c} = s.{c}" for c in _COLUMNS.split(", ")[1:])
+_MERGE = f"""
+MERGE INTO bench.person t
+USING (SELECT DISTINCT ON (nik) {_COLUMNS} FROM bench.stage WHERE nik IS NOT NULL ORDER BY nik) s ON t.nik = s.nik
+ WHEN MATCHED AND ({_GUARD}) THEN UPDATE SET {_SET}
+ WHEN NOT MATCHED THEN INSERT ({_COLUMNS}) VALUES ({", ".join(f"s.{c}" for c in _COLUMNS.split(", "))})
+"""
+
+
+def prepare(source: psycopg.Connection, target: psycopg.Connection) -> None:
+    """Make the two plain tables, typed as the source's."""
+    types = dict(
+        source.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = 'biodata_wni'::regclass AND attnum > 0 AND NOT attisdropped"
+        ).fetchall()
+    )
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(types[c])) for c in _COLUMNS.split(", ")
+    )
+    with target.transaction():
+        target.execute("CREATE SCHEMA IF NOT EXISTS bench")
+        target.execute(sql.SQL("CREATE TABLE bench.stage ({})").format(columns))
+        target.execute(sql.SQL("CREATE TABLE bench.person ({}, PRIMARY KEY (nik))").format(columns))
+
+
+def copy_and_merge(source: psycopg.Connection, target: psycopg.Connection) -> int:
+    """Binary COPY from the source into logged staging, then one guarded MERGE: no check, history or log."""
+    with target.transaction():
+        target.execute("TRUNCATE bench.stage")
+        with (
+            source.cursor().copy(f"COPY (SELECT {_COLUMNS} FROM biodata_wni) TO STDOUT (FORMAT binary)") as out,
+            target.cursor().copy(f"COPY bench.stage ({_COLUMNS}) FROM STDIN (FORMAT binary)") as into,
+        ):
+            for block in out:
+                into.write(block)
+        target.execute("ANALYZE bench.stage")
+    with target.transaction():
+        return target.execute(_MERGE).rowcount
+
+
+def dlt_merge(source_conninfo: str, target_conninfo: str) -> None:
+    """The same job by dlt: Arrow pages from the table, merged by key into PostgreSQL."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(
+            {
+                "RUNTIME__DLTHUB_TELEMETRY": "false",
+                "RUNTIME__LOG_LEVEL": "CRITICAL",
+                "DLT_DATA_DIR": folder,
+                "DLT_PROJECT_DIR": folder,
+            }
+        )
+        import dlt
+        from dlt.sources.sql_database import sql_table
+
+        table = sql_table(
+            credentials=_url(source_conninfo),
+            table="biodata_wni",
+            backend="pyarrow",
+            chunk_size=20_000,
+            reflection_level="full",
+        )
+        table.apply_hints(write_disposition="merge", primary_key="nik")
+        pipeline = dlt.pipeline(
+            pipeline_name="bench",
+            pipelines_dir=folder,
+            destination=dlt.destinations.postgres(_url(target_conninfo)),
+            dataset_name="bench_dlt",
+        )
+        pipeline.run(table, loader_file_format="parquet")
+
+
+def _url(conninfo: str) -> str:
+    parts = conninfo_to_dict(conninfo)
+    user, password = quote(str(parts["user"])), quote(str(parts.get("password", "")))
+    return f"postgresql://{user}:{password}@localhost/{parts['dbname']}?host={quote(str(parts['host']), safe='')}&port={parts.get('port', 5432)}"
