@@ -142,7 +142,7 @@ def store(
             (
                 batch.dataset_id, batch.batch_id, slice_id, envelope_no, row.position, batch.contract_version,
                 _each(error.field for error in row.errors), _each(error.rule for error in row.errors),
-                json.dumps([_described(error) for error in row.errors]),
+                [_described(error) for error in row.errors],
                 envelope.seal(row.position, row.raw),
                 None if row.source_key is None else tags.row_key(batch.dataset_id, row.source_key), now,
             )

@@ -205,7 +205,7 @@ def create_record_table(connection: psycopg.Connection[Any], record_type: Record
     _run(connection, "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO lintas_ingest", name)
     _run(connection, "GRANT SELECT, INSERT ON {} TO lintas_ingest", f"{name}_history")
     for table in (name, f"{name}_history", f"{name}_versions"):
-        _run(connection, "GRANT SELECT ON {} TO lintas_api, lintas_steward", table)
+        _run(connection, "GRANT SELECT ON {} TO lintas_ingest, lintas_api, lintas_steward", table)
 
 
 def _create(connection: psycopg.Connection[Any], name: str, columns: list[tuple[str, str]]) -> None:

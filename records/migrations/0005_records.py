@@ -234,7 +234,7 @@ GRANT DELETE ON quality.score, quality.flag TO lintas_ingest;
 GRANT SELECT, INSERT, UPDATE, DELETE ON quality.held_tag, quality.quarantine_tag TO lintas_ingest, lintas_steward;
 GRANT INSERT ON quality.quarantine_page, quality.quarantine_row TO lintas_ingest;
 GRANT SELECT (batch_id, slice_id, page_no) ON quality.quarantine_page TO lintas_ingest;
-GRANT SELECT (row_id, dataset_id, batch_id, slice_id, page_no, position, contract_version, fields, rules,
+GRANT SELECT (row_id, dataset_id, batch_id, slice_id, page_no, position, contract_version, fields, rules, errors,
     key_tag, state, quarantined_at, resolved_at, resolved_by) ON quality.quarantine_row TO lintas_ingest;
 GRANT UPDATE (state, resolved_at, resolved_by) ON quality.quarantine_row TO lintas_ingest, lintas_steward;
 GRANT SELECT ON quality.quarantine_page, quality.quarantine_row TO lintas_steward;
