@@ -18,7 +18,8 @@ _GUARD = " OR ".join(f"t.{c} IS DISTINCT FROM s.{c}" for c in _COLUMNS.split(", 
 _SET = ", ".join(f"{c} = s.{c}" for c in _COLUMNS.split(", ")[1:])
 _MERGE = f"""
 MERGE INTO bench.person t
-USING (SELECT DISTINCT ON (nik) {_COLUMNS} FROM bench.stage WHERE nik IS NOT NULL ORDER BY nik) s ON t.nik = s.nik
+USING (SELECT DISTINCT ON (nik) {_COLUMNS} FROM bench.stage WHERE nik IS NOT NULL ORDER BY nik) s
+   ON t.nik = s.nik
  WHEN MATCHED AND ({_GUARD}) THEN UPDATE SET {_SET}
  WHEN NOT MATCHED THEN INSERT ({_COLUMNS}) VALUES ({", ".join(f"s.{c}" for c in _COLUMNS.split(", "))})
 """
@@ -45,8 +46,9 @@ def copy_and_merge(source: psycopg.Connection, target: psycopg.Connection) -> in
     """Binary COPY from the source into logged staging, then one guarded MERGE: no check, history or log."""
     with target.transaction():
         target.execute("TRUNCATE bench.stage")
+        reading = f"COPY (SELECT {_COLUMNS} FROM biodata_wni) TO STDOUT (FORMAT binary)"
         with (
-            source.cursor().copy(f"COPY (SELECT {_COLUMNS} FROM biodata_wni) TO STDOUT (FORMAT binary)") as out,
+            source.cursor().copy(reading) as out,
             target.cursor().copy(f"COPY bench.stage ({_COLUMNS}) FROM STDIN (FORMAT binary)") as into,
         ):
             for block in out:
@@ -90,4 +92,5 @@ def dlt_merge(source_conninfo: str, target_conninfo: str) -> None:
 def _url(conninfo: str) -> str:
     parts = conninfo_to_dict(conninfo)
     user, password = quote(str(parts["user"])), quote(str(parts.get("password", "")))
-    return f"postgresql://{user}:{password}@localhost/{parts['dbname']}?host={quote(str(parts['host']), safe='')}&port={parts.get('port', 5432)}"
+    host, port = quote(str(parts["host"]), safe=""), parts.get("port", 5432)
+    return f"postgresql://{user}:{password}@localhost/{parts['dbname']}?host={host}&port={port}"

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 
@@ -42,7 +43,9 @@ def drive(port: int, ca_file: Path, calls: Sequence[Call], connections: int, rat
     return load
 
 
-def _drive(port: int, ca_file: str, calls: list[Call], connections: int, rate: float, send) -> None:  # noqa: ANN001
+def _drive(  # noqa: PLR0917 - a process gets its arguments by position
+    port: int, ca_file: str, calls: list[Call], connections: int, rate: float, send: Connection
+) -> None:
     tls = ssl.create_default_context(cafile=ca_file)
     latencies: list[float] = []
     statuses: dict[int, int] = {}

@@ -86,7 +86,7 @@ def show(title: str, measurements: Sequence[Measurement], console: Console | Non
             f"{m.rate:,.0f}",
             share,
             spread,
-            f"{m.peak_mib:,.0f}",
+            f"{m.peak_mib:,.0f}" if m.peak_mib else "",
             m.note,
         )
     console.print(table)

@@ -28,11 +28,13 @@ def run(*, smoke: bool, console: Console) -> list[Measurement]:
     with workspace() as installation, practice(installation, people) as agencies:
         contract = next(c for c in load_contracts(None) if c.id == DATASET)
         rows = _baselines(installation, agencies, people)
+        with measured("importing Great Expectations (once a process)", 1, "imports") as warming:
+            import great_expectations  # noqa: F401
         first, first_report = _sync(installation, contract, "Lintas, first load, end to end", people)
         again, again_report = _sync(installation, contract, "Lintas, an unchanged night, end to end", people)
         first.note = f"{first_report.quarantined:,} quarantined, all in the log"
         again.note = f"{again_report.changed} changed"
-        rows += [first, *_steps(first_report), again, *_steps(again_report)]
+        rows += [warming, first, *_steps(first_report), again, *_steps(again_report)]
         _dlt(rows, installation, agencies, people)
     console.print("[dim]part: where landing spends its time (source, map and validate, write)[/dim]")
     return rows

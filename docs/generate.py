@@ -15,8 +15,9 @@ DOCS = Path(__file__).parent
 
 def pages() -> dict[str, Callable[[], str]]:
     """Each generated page, and the function of the room that knows what it says."""
-    from audit.documentation import entry_kinds_markdown
-    from foundation.documentation import errors_markdown, settings_markdown
+    from audit import documentation as audit
+    from docs.error_tree import errors_markdown
+    from foundation.documentation import settings_markdown
     from lintas.documentation import commands_markdown
     from schemas import documentation as schemas
 
@@ -24,7 +25,7 @@ def pages() -> dict[str, Callable[[], str]]:
         "reference/settings.md": settings_markdown,
         "reference/errors.md": errors_markdown,
         "reference/commands.md": commands_markdown,
-        "reference/entry-kinds.md": entry_kinds_markdown,
+        "reference/entry-kinds.md": audit.markdown,
         "reference/contracts.md": schemas.contracts_markdown,
         "reference/record-types.md": schemas.record_types_markdown,
         "reference/identifiers.md": schemas.identifiers_markdown,
