@@ -118,7 +118,7 @@ class SignedNote:
         """
         content = _decode(note)
         text, separator, tail = content.rpartition("\n\n")
-        if not separator or not text or not tail.endswith("\n"):
+        if not separator or not tail.endswith("\n"):
             raise NoteInvalid("The note is not a text, a blank line and signature lines.")
         lines = tail[:-1].split("\n")
         if len(lines) > MAXIMUM_SIGNATURES:
@@ -158,8 +158,8 @@ def open_note(note: str | bytes, keys: Sequence[VerifierKey]) -> OpenedNote:
     """Verify a note against known keys.
 
     Raises:
-        NoteInvalid: when the note is mangled, a signature by a known key is false or repeated, or no
-            known key signed it.
+        NoteInvalid: when the note is mangled, a signature by a known key is false, or no known key
+            signed it.
     """
     parsed = SignedNote.parse(note)
     known = _by_identity(keys)
@@ -170,11 +170,10 @@ def open_note(note: str | bytes, keys: Sequence[VerifierKey]) -> OpenedNote:
         if key is None:
             ignored += 1
             continue
-        if key in signed:
-            raise NoteInvalid("The note carries two signatures by one known key.")
         if not key.verify(parsed.text, line.signature):
             raise NoteInvalid("The note carries a false signature by a known key.", key_name=key.name)
-        signed.append(key)
+        if key not in signed:
+            signed.append(key)
     if not signed:
         raise NoteInvalid(
             "No known key signed this note.", remedy="Check that you use the verifier key of this log."

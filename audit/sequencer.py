@@ -24,7 +24,8 @@ from audit.merkle import HASH_SIZE, Frontier
 from audit.published import PublishedCheckpoint
 from audit.tiles import grow, right_edge
 from foundation import clock, telemetry
-from foundation.database import DatabaseUnavailable, Role
+from foundation.database import Role
+from foundation.errors import RetryLater
 
 if TYPE_CHECKING:
     from foundation.installation import Installation
@@ -102,7 +103,7 @@ class Sequencer:
                     stop.wait(STANDBY_SECONDS)
                 elif self.drain_once() < self._limit:
                     stop.wait(IDLE_SECONDS)
-            except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            except (psycopg.OperationalError, RetryLater) as error:
                 log.warning("sequencer_lost_database", error=type(error).__name__)
                 self.close()
                 stop.wait(STANDBY_SECONDS / 2)

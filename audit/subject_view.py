@@ -20,7 +20,7 @@ from audit.log import append
 from audit.sealing import unseal
 from audit.subjects import SubjectKeys
 
-__all__ = ["Reader", "SubjectExchange", "ViewedEntry", "exchanges_of", "show_entry"]
+__all__ = ["Reader", "SubjectExchange", "ViewedEntry", "exchanges_of", "scan_for", "show_entry"]
 
 _OF_SUBJECT = """
 SELECT e.entry_index, e.entry_id, e.entry, s.blob
@@ -30,6 +30,12 @@ SELECT e.entry_index, e.entry_id, e.entry, s.blob
  WHERE i.index_key = %s AND e.entry_index < %s
  ORDER BY e.entry_index DESC
  LIMIT %s
+"""
+
+_SCAN_CHUNK = 5_000
+_WITH_TAGS = """
+SELECT entry_index, entry FROM audit.entries
+ WHERE position('"subjects":['::bytea IN entry) > 0 ORDER BY entry_index
 """
 
 
@@ -90,6 +96,23 @@ def exchanges_of(
     rows = connection.execute(_OF_SUBJECT, (subject.index_key(), ceiling, limit)).fetchall()
     found = [_open(subject, *row) for row in rows]
     _log_view(connection, reader, subject, {"view": "subject", "entries": len(found)})
+    return found
+
+
+def scan_for(connection: psycopg.Connection[Any], subject: SubjectKeys, reader: Reader) -> list[int]:
+    """Indexes of every entry that carries the subject's tag, found without any index; itself logged.
+
+    Slow and complete: what somebody hid by deleting rows of `audit.subject_index` is found here.
+    """
+    found: list[int] = []
+    with connection.cursor(name="audit_scan") as cursor:
+        cursor.itersize = _SCAN_CHUNK
+        cursor.execute(_WITH_TAGS, binary=True)
+        for index, encoded in cursor:
+            data = entries.parse(bytes(encoded))
+            if subject.tag(bytes.fromhex(data.get("nonce", ""))) in data.get("subjects", []):
+                found.append(index)
+    _log_view(connection, reader, subject, {"view": "subject scan", "entries": len(found)})
     return found
 
 

@@ -71,7 +71,7 @@ def test_killing_the_sequencer_again_and_again_loses_and_doubles_nothing(install
     writers = [threading.Thread(target=write) for _ in range(2)]
     for writer in writers:
         writer.start()
-    for _ in range(12):
+    for _ in range(8):
         with sequencer(installation, limit=50) as process:
             time.sleep(random.uniform(0.5, 1.1))
             process.send_signal(signal.SIGKILL)

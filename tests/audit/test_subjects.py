@@ -9,7 +9,7 @@ import pytest
 from audit import EntryDraft, EntryKind, append
 from audit.errors import UnknownEntry
 from audit.sequencer import Sequencer
-from audit.subject_view import Reader, exchanges_of, show_entry
+from audit.subject_view import Reader, exchanges_of, scan_for, show_entry
 from audit.vault import Vault
 from foundation.database import DatabaseName, Role
 
@@ -109,6 +109,17 @@ def test_a_subject_sees_who_used_their_data_and_that_somebody_looked(installatio
         looked, first = exchanges_of(connection, mine, READER)
     assert (looked.entry["kind"], looked.entry["actor"]) == ("audit.viewed", "counter-3")
     assert first.index == seen.index
+
+
+def test_what_is_hidden_from_the_index_is_found_by_scanning_for_the_tag(installation, vault, canary):
+    mine, other = vault.handle_for("nik", canary.nik), vault.handle_for("nik", "3576024107850001")
+    for keys in (mine, other, mine):
+        write(installation, subject=keys)
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute("DELETE FROM audit.subject_index")
+    with installation.database.connect(Role.AUDITOR) as connection:
+        assert exchanges_of(connection, mine, READER) == []
+        assert scan_for(connection, mine, READER) == [0, 2]
 
 
 def test_showing_one_entry_is_logged(installation):
