@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -16,6 +17,8 @@ from joserfc.jws import JWSRegistry
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from foundation import clock
+from foundation.canonical import canonical_json
+from foundation.keyring import KeyPair
 from participants import registry
 from participants.errors import UnknownKey
 from participants.keys import PublicKeyRecord, key_by_kid
@@ -84,6 +87,13 @@ def check(
     if content.officer != officer.pseudonym:
         raise _invalid("it names another officer than the one who signed")
     return OfficerDecision(content.verdict, content.reason, officer.pseudonym, kid, signed)
+
+
+def sign(content: Mapping[str, Any], key: KeyPair) -> str:
+    """Sign a decision; runs where the officer's private key is, never on the bus."""
+    header = {"alg": "Ed25519", "kid": key.kid, "typ": TOKEN_TYPE}
+    private = OKPKey.import_key(key.private_key)
+    return jws.serialize_compact(header, canonical_json(dict(content)), private, registry=_REGISTRY)
 
 
 def _key(connection: psycopg.Connection[Any], signed: str) -> tuple[str, PublicKeyRecord]:

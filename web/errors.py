@@ -2,7 +2,8 @@
 
 ::
 
-    Refused      ClientUnauthenticated, ScopeInsufficient, TokenRequestInvalid, ConsentUnknown
+    Refused      ClientUnauthenticated, ScopeInsufficient, TokenRequestInvalid, ConsentUnknown,
+                 ApplicantInvalid, CursorInvalid, LogPartUnknown
     RetryLater   RateLimited
 """
 
@@ -37,3 +38,7 @@ class ApplicantInvalid(Refused):
 
 class CursorInvalid(Refused):
     """A page cursor that this API did not hand out."""
+
+
+class LogPartUnknown(Refused):
+    """There is no such checkpoint or tile."""

@@ -11,6 +11,7 @@ from audit.errors import LogDamaged, ProofError
 from audit.keys import log_verifier_keys
 from audit.notes import VerifierKey
 from audit.tiles import DatabaseTiles, TileAddress
+from web.errors import LogPartUnknown
 from web.platform import platform_of
 from web.replies import problems
 
@@ -38,9 +39,7 @@ async def checkpoint(request: Request) -> Response:
         with platform.context.connection() as connection:
             row = connection.execute(_LATEST).fetchone()
         if row is None:
-            raise ProofError(
-                "The log has no checkpoint yet.", remedy="Ask again when something was exchanged."
-            )
+            raise _nothing("The log has no checkpoint yet")
         return str(row[0])
 
     note = await platform.in_thread(work)
@@ -56,19 +55,14 @@ async def checkpoint(request: Request) -> Response:
 async def tile(request: Request, path: str) -> Response:
     """Hashes of a level, 256 to a full tile; a tile never changes once it is there."""
     platform = platform_of(request)
-    address = TileAddress.parse(f"tile/{path}")
-    if address.level is None:
-        raise ProofError("Entries are not public.", remedy="Ask for receipts of your own exchanges.")
-    level = address.level
+    address = _address(path)
 
     def work() -> bytes:
         with platform.context.connection() as connection:
             try:
-                return DatabaseTiles(connection).hashes(level, address.index, address.width)
+                return DatabaseTiles(connection).hashes(address.level or 0, address.index, address.width)
             except LogDamaged:
-                raise ProofError(
-                    "There is no such tile yet.", remedy="Read the checkpoint for its size."
-                ) from None
+                raise _nothing("There is no such tile yet") from None
 
     found = await platform.in_thread(work)
     return Response(found, media_type="application/octet-stream", headers={"Cache-Control": _FOREVER})
@@ -84,3 +78,18 @@ async def keys(request: Request) -> Response:
 
     lines = "".join(f"{key}\n" for key in await platform.in_thread(work))
     return Response(lines, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "max-age=300"})
+
+
+def _address(path: str) -> TileAddress:
+    """Where a tile stands. Entries are not public: who was party to an exchange has its receipt."""
+    try:
+        address = TileAddress.parse(f"tile/{path}")
+    except ProofError:
+        raise _nothing("This is not the path of a tile") from None
+    if address.level is None:
+        raise _nothing("Entries are not public")
+    return address
+
+
+def _nothing(what: str) -> LogPartUnknown:
+    return LogPartUnknown(what, remedy="Read /v1/log/checkpoint for the size of the log")
