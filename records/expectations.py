@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.pool import NullPool
+
 from foundation.errors import Location
 from records.errors import AssessmentBroken, QualityRuleUnknown
 from records.findings import Finding
@@ -71,7 +73,10 @@ def _run(gx: Any, url: URL, schema: str, table: str, expectations: list[Any]) ->
     context.variables.progress_bars = {"globally": False}
     # A socket URL needs the generic source: the one for PostgreSQL insists on a host.
     source = context.data_sources.add_sql(
-        "staging", connection_string=url.render_as_string(hide_password=False), create_temp_table=False
+        "staging",
+        connection_string=url.render_as_string(hide_password=False),
+        create_temp_table=False,
+        kwargs={"poolclass": NullPool},
     )
     try:
         asset = source.add_table_asset("batch", table_name=table, schema_name=schema)
@@ -79,7 +84,8 @@ def _run(gx: Any, url: URL, schema: str, table: str, expectations: list[Any]) ->
         suite = gx.ExpectationSuite(name="contract", expectations=expectations)
         return batch.validate(suite, result_format=RESULT_FORMAT)
     finally:
-        source.get_execution_engine().engine.dispose()
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
 
 
 def _great_expectations() -> Any:
@@ -120,7 +126,7 @@ def _finding(rule: QualityRule, result: Mapping[str, Any]) -> Finding:
         failed = 0 if rule.holds(measured, rows) else rows
     else:
         rows = int(result["element_count"])
-        failed = measured = int(result["unexpected_count"])
+        failed = measured = int(result["unexpected_count"] or 0)
     return Finding(
         rule=rule.name,
         dimension=str(rule.dimension),

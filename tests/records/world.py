@@ -136,7 +136,9 @@ class World:
         self.sources[dataset] = FrameSource(dataset, rows, page_rows=page_rows)
         return self.sources[dataset]
 
-    def sync(self, dataset: str, rows: Sequence[Mapping[str, Any]] | None = None, **options: Any) -> SyncReport:
+    def sync(
+        self, dataset: str, rows: Sequence[Mapping[str, Any]] | None = None, **options: Any
+    ) -> SyncReport:
         if rows is not None:
             self.give(dataset, rows, **options)
         return run_sync(self.context, self.contracts[dataset])
@@ -176,7 +178,7 @@ class World:
 
     def end_agreement(self, provider: str) -> None:
         with self.installation.database.connect(Role.STEWARD) as connection:
-            end_agreement(connection, f"collect-{provider}", reason="test", ended_by="officer-1")
+            end_agreement(connection, f"collect-{provider}", reason="test", ended_by=provider)
 
 
 def introduce(installation: Installation) -> World:
