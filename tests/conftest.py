@@ -14,12 +14,14 @@ from datetime import date
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
 from foundation.database import Database, DatabaseName
+from foundation.errors import LintasError
 from foundation.installation import Installation
 from foundation.postgres import EmbeddedPostgres, ServerTuning
 from foundation.settings import Settings
@@ -100,25 +102,33 @@ def settings(session_directory: Path, request: pytest.FixtureRequest) -> Iterato
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def database_copies(installation_template: Installation) -> DatabaseCopies:
+    return DatabaseCopies(installation_template.database)
+
+
 @pytest.fixture
 def make_installation(
-    session_directory: Path, postgres_server: EmbeddedPostgres, installation_template: Installation
+    session_directory: Path,
+    postgres_server: EmbeddedPostgres,
+    installation_template: Installation,
+    database_copies: DatabaseCopies,
 ) -> Iterator[Callable[[], Installation]]:
     """Make as many fresh installations as a test needs (each: two copied databases, copied keys)."""
     made: list[Installation] = []
 
     def make() -> Installation:
-        name = f"t_{uuid.uuid4().hex[:12]}"
-        copied = Installation.open(_settings(session_directory / name, postgres_server, name))
+        name = database_copies.take()
+        home = session_directory / f"{name}-{uuid.uuid4().hex[:8]}"
+        copied = Installation.open(_settings(home, postgres_server, name))
         shutil.copytree(installation_template.home, copied.home)
         made.append(copied)
-        _copy_databases(installation_template.database, copied.database)
         return copied
 
     yield make
-    gc.collect()
+    gc.collect(1)  # a connection left open is reported by the test that left it
     for installation in made:
-        _drop_databases(installation.database)
+        database_copies.give_back(installation.settings.database_name)
         shutil.rmtree(installation.home, ignore_errors=True)
 
 
@@ -147,23 +157,118 @@ def _settings(home: Path, server: EmbeddedPostgres, name: str) -> Settings:
     )
 
 
-def _copy_databases(template: Database, target: Database) -> None:
-    with target.admin() as connection:
-        for database in _SHARED:
-            names = [database.on_server(each.settings) for each in (target, template)]
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER lintas_migrator TEMPLATE {}").format(
-                    *map(sql.Identifier, names)
-                )
-            )
-            target.grant_connect(connection, database, names[0])
+class DatabaseCopies:
+    """Copies of the template databases; one whose tables a test left as they were is cleaned and reused."""
 
-
-def _drop_databases(database: Database) -> None:
-    with database.admin() as connection:
+    def __init__(self, template: Database) -> None:
+        self._template = template
+        self._free: list[str] = []
+        self._fresh: dict[DatabaseName, _Snapshot] = {}
         for each in _SHARED:
-            name = sql.Identifier(each.on_server(database.settings))
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            with template.admin(each.on_server(template.settings)) as connection:
+                self._fresh[each] = _Snapshot.of(connection)
+
+    def take(self) -> str:
+        """Return the name of a clean copy."""
+        if self._free:
+            return self._free.pop()
+        name = f"t_{uuid.uuid4().hex[:12]}"
+        with self._template.admin() as connection:
+            for each in _SHARED:
+                copy, template = self._name(each, name), each.on_server(self._template.settings)
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER lintas_migrator TEMPLATE {} STRATEGY FILE_COPY").format(
+                        sql.Identifier(copy), sql.Identifier(template)
+                    )
+                )
+                self._template.grant_connect(connection, each, copy)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Clean a copy for the next test, or drop it when its tables are not as they were."""
+        if all(self._clean(each, self._name(each, name)) for each in _SHARED):
+            self._free.append(name)
+            return
+        with self._template.admin() as connection:
+            for each in _SHARED:
+                identifier = sql.Identifier(self._name(each, name))
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+
+    def _name(self, database: DatabaseName, name: str) -> str:
+        return database.on_server(Settings(database_name=name))
+
+    def _clean(self, database: DatabaseName, name: str) -> bool:
+        fresh = self._fresh[database]
+        try:
+            with self._template.admin(name) as connection:
+                connection.execute(_END_OTHERS)
+                if connection.execute(_SHAPE).fetchall() != fresh.shape:
+                    return False
+                with connection.transaction():
+                    connection.execute(_EMPTY)
+                    fresh.restore(connection)
+        except LintasError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What a fresh database looks like: its catalogue, the rows that migrations wrote, its sequences."""
+
+    shape: list[tuple[object, ...]]
+    rows: dict[str, bytes]
+    sequences: list[tuple[str, int, bool]]
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection) -> _Snapshot:
+        rows = {}
+        for (table,) in connection.execute(_TABLES).fetchall():
+            with connection.cursor().copy(f"COPY {table} TO STDOUT") as copy:
+                content = b"".join(bytes(part) for part in copy)
+            if content:
+                rows[table] = content
+        names = [row[0] for row in connection.execute(_SEQUENCES).fetchall()]
+        sequences = [
+            (name, *connection.execute(f"SELECT last_value, is_called FROM {name}").fetchone())
+            for name in names
+        ]
+        return cls(connection.execute(_SHAPE).fetchall(), rows, sequences)
+
+    def restore(self, connection: psycopg.Connection) -> None:
+        for table, content in self.rows.items():
+            with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+                copy.write(content)
+        for sequence in self.sequences:
+            connection.execute("SELECT setval(%s::regclass, %s, %s)", sequence)
+
+
+_OURS = "schema_name NOT LIKE 'pg\\_%' AND schema_name <> 'information_schema'"
+_TABLES = f"""
+    SELECT format('%I.%I', schema_name, tablename)
+    FROM (SELECT schemaname AS schema_name, tablename FROM pg_tables) AS t WHERE {_OURS}
+"""
+_SEQUENCES = f"""
+    SELECT format('%I.%I', schema_name, sequencename)
+    FROM (SELECT schemaname AS schema_name, sequencename FROM pg_sequences) AS s WHERE {_OURS}
+"""
+_CATALOGUES = [
+    *["pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_index", "pg_trigger", "pg_rewrite"],
+    *["pg_proc", "pg_type", "pg_namespace", "pg_policy", "pg_default_acl", "pg_statistic_ext"],
+]
+_SHAPE = " UNION ALL ".join(
+    f"SELECT '{catalogue}', count(*), max(xmin::text::bigint) FROM {catalogue}" for catalogue in _CATALOGUES
+)
+_END_OTHERS = """
+    SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_EMPTY = f"""
+    DO $$ DECLARE each text; BEGIN
+        SET LOCAL session_replication_role = replica;  -- no triggers, no foreign keys
+        FOR each IN {_TABLES} LOOP EXECUTE 'DELETE FROM ' || each; END LOOP;
+    END $$
+"""
 
 
 def _sweep_dead_sessions() -> None:
