@@ -6,6 +6,7 @@ Invariant: what it accepts, the judge accepts with an identical value. It may le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -15,31 +16,63 @@ from schemas.kinds.cell import SURROUNDING_SPACE, FastCell
 from schemas.transforms import Concat, Constant
 
 
+@dataclass(frozen=True, slots=True)
+class FastVerdict:
+    """What the fast path found on a page.
+
+    Attributes:
+        values: The canonical value of every field of every row; meaningless where not certain.
+        certain: The rows of which every field is beyond doubt.
+        by_field: For each field, the rows where it is beyond doubt.
+    """
+
+    values: pl.DataFrame
+    certain: pl.Series
+    by_field: pl.DataFrame
+
+    def doubtful(self) -> tuple[list[int], list[tuple[Any, ...]], list[tuple[bool, ...]]]:
+        """The rows left to the judge: their places, the values that are certain, and which those are."""
+        places = (~self.certain).arg_true()
+        masks = self.by_field[places]
+        values = self.values[places]
+        known = values.select(
+            pl.when(masks[name]).then(pl.col(name)).alias(name) for name in self.by_field.columns
+        )
+        return places.to_list(), known.rows(), masks.rows()
+
+
 class FastPath:
     """The field mappings of one contract, as Polars expressions made anew for the types of each page."""
 
     def __init__(self, mapping: Sequence[FieldMapping]) -> None:
         self._mapping = tuple(mapping)
 
-    def apply(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-        """Return the canonical values of every row, and which rows are beyond doubt."""
+    def apply(self, frame: pl.DataFrame) -> FastVerdict:
+        """Return the canonical values of every row, and what of them is beyond doubt."""
         types = frame.schema
         cells = {mapping.field: _cell(mapping, types) for mapping in self._mapping}
-        certain = [
-            (cell.ok & cell.value.is_not_null() if mapping.required else cell.ok).fill_null(value=False)
-            for mapping, cell in zip(self._mapping, cells.values(), strict=True)
-        ]
+        required = {mapping.field for mapping in self._mapping if mapping.required}
         # with_columns, not select: a page of nothing but constants and nulls keeps its height.
         whole = (
             frame.lazy()
             .with_columns(
                 *(cell.value.alias(f"value:{field}") for field, cell in cells.items()),
-                pl.all_horizontal(certain).alias("certain:"),
+                *(
+                    (cell.ok & cell.value.is_not_null() if field in required else cell.ok)
+                    .fill_null(value=False)
+                    .alias(f"certain:{field}")
+                    for field, cell in cells.items()
+                ),
             )
-            .select("certain:", *(pl.col(f"value:{field}").alias(field) for field in cells))
+            .select(pl.col("^(value|certain):.*$"))
             .collect()
         )
-        return whole.drop("certain:"), whole["certain:"]
+        by_field = whole.select(pl.col(f"certain:{field}").alias(field) for field in cells)
+        return FastVerdict(
+            values=whole.select(pl.col(f"value:{field}").alias(field) for field in cells),
+            certain=by_field.select(pl.all_horizontal(pl.all()).alias("certain"))["certain"],
+            by_field=by_field,
+        )
 
 
 def _cell(mapping: FieldMapping, types: Mapping[str, Any]) -> FastCell:

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from schemas.contract import FieldMapping
 from schemas.kinds import CellInvalid
-from schemas.kinds.cell import SURROUNDING_SPACE, Unrepresentable, is_numeric
+from schemas.kinds.cell import SURROUNDING_SPACE, is_numeric
 from schemas.transforms import Concat, Constant
 
 
@@ -45,11 +45,13 @@ class RowJudge:
         self._by_field = {each.field: each for each in mapping}
         self._adapter = _adapter(mapping)
 
-    def judge(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[FieldError, ...]]:
-        """Return the record and no errors, or all errors of the row."""
+    def judge(
+        self, row: Mapping[str, Any], only: Sequence[FieldMapping] | None = None
+    ) -> tuple[dict[str, Any], tuple[FieldError, ...]]:
+        """Return the record and no errors, or all errors of the row; of some fields only, if told which."""
         cells: dict[str, Any] = {}
         errors: dict[str, FieldError] = {}
-        for mapping in self._mapping:
+        for mapping in self._mapping if only is None else only:
             try:
                 cells[mapping.field] = _transformed(mapping, row)
             except CellInvalid as problem:
@@ -73,7 +75,7 @@ class RowJudge:
 
 def _adapter(mapping: Sequence[FieldMapping]) -> TypeAdapter[dict[str, Any]]:
     fields = {each.field: each.annotation for each in mapping}
-    row = TypedDict("Row", fields)  # type: ignore[misc]
+    row = TypedDict("Row", fields, total=False)  # type: ignore[misc]
     row.__pydantic_config__ = ConfigDict(extra="forbid", hide_input_in_errors=True)  # type: ignore[attr-defined]
     return cast("TypeAdapter[dict[str, Any]]", TypeAdapter(row))
 
@@ -116,6 +118,3 @@ def _trimmed(cell: Any) -> Any:
 
 def _error(mapping: FieldMapping, rule: str, message: str, remedy: str) -> FieldError:
     return FieldError(mapping.field, "+".join(mapping.source_columns), rule, message, remedy, mapping.line)
-
-
-__all__ = ["FieldError", "RowJudge", "Unrepresentable"]

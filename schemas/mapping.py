@@ -17,7 +17,7 @@ import polars as pl
 from foundation.errors import Location
 from schemas.contract import Contract
 from schemas.errors import ColumnsChanged
-from schemas.fast_path import FastPath
+from schemas.fast_path import FastPath, FastVerdict
 from schemas.judge import FieldError, RowJudge
 from schemas.source_rows import rows_of, storable
 
@@ -78,29 +78,35 @@ class CompiledMapping:
         """
         frame = self._expected_columns(frame)
         where = _positions(positions, frame.height)
-        values, certain = self._fast_path.apply(frame)
-        doubtful = (~certain).arg_true()
-        accepted, places, rejected = self._judged(frame, doubtful, where)
-        surely = self._complete(values.filter(certain))
-        kept = where.filter(certain)
+        verdict = self._fast_path.apply(frame)
+        accepted, places, rejected = self._judged(frame, verdict, where)
+        surely = self._complete(verdict.values.filter(verdict.certain))
+        kept = where.filter(verdict.certain)
         if places:
             surely, kept = _merged(surely, kept, self._complete(accepted), pl.Series(places, dtype=pl.Int64))
-        return Mapped(surely, kept, rejected, self._broken_rules(surely), len(doubtful))
+        return Mapped(surely, kept, rejected, self._broken_rules(surely), len(places) + len(rejected))
 
     def _judged(
-        self, frame: pl.DataFrame, doubtful: pl.Series, where: pl.Series
+        self, frame: pl.DataFrame, verdict: FastVerdict, where: pl.Series
     ) -> tuple[pl.DataFrame, list[int], tuple[Rejection, ...]]:
-        accepted: list[dict[str, Any]] = []
+        """Let the judge look at what is doubtful in each doubtful row; the rest of it is known."""
+        accepted: list[tuple[Any, ...]] = []
         places: list[int] = []
         rejected: list[Rejection] = []
-        if len(doubtful):
-            for position, row in zip(where.gather(doubtful).to_list(), rows_of(frame[doubtful]), strict=True):
-                record, errors = self._judge.judge(row)
-                if errors:
-                    rejected.append(Rejection(position, errors, storable(row)))
-                else:
-                    accepted.append(record)
-                    places.append(position)
+        doubtful, known, masks = verdict.doubtful()
+        positions = where.gather(doubtful).to_list()
+        rows = rows_of(frame[doubtful]) if doubtful else iter(())
+        for position, row, values, mask in zip(positions, rows, known, masks, strict=True):
+            only = [
+                mapping for mapping, certain in zip(self.contract.mapping, mask, strict=True) if not certain
+            ]
+            record, errors = self._judge.judge(row, only)
+            if errors:
+                rejected.append(Rejection(position, errors, storable(row)))
+            else:
+                found = zip(self.contract.fields, values, strict=True)
+                accepted.append(tuple(record.get(name, value) for name, value in found))
+                places.append(position)
         schema = {each.field: each.column.polars_dtype for each in self.contract.mapping}
         return pl.DataFrame(accepted, schema=schema, orient="row"), places, tuple(rejected)
 

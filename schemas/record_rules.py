@@ -6,12 +6,12 @@ even after a court corrects the day of birth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRule:
     """A rule between fields, in the two languages that look at many rows at once.
 
@@ -26,7 +26,7 @@ class RecordRule:
     name: str
     fields: tuple[str, ...]
     description: str
-    violated: pl.Expr
+    violated: pl.Expr = field(compare=False, repr=False)
     violated_sql: str
     severity: str = "warning"
 

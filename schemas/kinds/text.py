@@ -56,9 +56,9 @@ class TextKind(Kind):
         return text
 
     def fast(self, cell: FastCell) -> FastCell:
-        """Accept printable ASCII of the right length."""
+        """Accept plain Latin letters, digits and signs of the right length."""
         text = fast_text(cell)
-        fits = text.value.str.len_bytes().is_between(self.min_length, self.max_length)
+        fits = text.value.str.len_chars().is_between(self.min_length, self.max_length)
         return text.only(fits & text.value.str.contains(PLAIN_TEXT))
 
     def _too_long(self) -> CellInvalid:
