@@ -70,13 +70,31 @@ class Progress:
         return progress
 
 
-def after(columns: Sequence[ColumnElement[Any]], key: Key) -> ColumnElement[bool]:
+def named(columns: Sequence[ColumnElement[Any]], key: Key | None) -> ColumnElement[bool]:
+    """The rows with a first key column that come after a key, in a shape for which an index serves."""
+    first, rest = columns[0], columns[1:]
+    if key is None:
+        return first.is_not(None)
+    value = _typed(first, key[0])
+    if not rest:
+        return first > value
+    return and_(first >= value, or_(first > value, _after(rest, key[1:])))
+
+
+def unnamed(columns: Sequence[ColumnElement[Any]], key: Key | None) -> ColumnElement[bool]:
+    """The rows without a first key column that come after a key; they come last of all."""
+    first, rest = columns[0], columns[1:]
+    begun = key is not None and key[0] is None
+    return and_(first.is_(None), _after(rest, key[1:])) if key and begun else first.is_(None)
+
+
+def _after(columns: Sequence[ColumnElement[Any]], key: Key) -> ColumnElement[bool]:
     """The rows that come after a key, nulls last."""
     ways = []
     for place, column in enumerate(columns):
         same = [_equal(columns[before], key[before]) for before in range(place)]
         ways.append(and_(*same, _greater(column, key[place])))
-    return and_(_at_least(columns[0], key[0]), or_(false(), *ways))
+    return or_(false(), *ways)
 
 
 def cut(frame: pl.DataFrame, ordering: Sequence[str], limit: int) -> pl.DataFrame | None:
@@ -101,13 +119,6 @@ def _greater(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
     if value is None:
         return false()
     return or_(column > _typed(column, value), column.is_(None))
-
-
-def _at_least(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
-    """Implied by the rest, and of a shape for which an index serves."""
-    if value is None:
-        return column.is_(None)
-    return or_(column >= _typed(column, value), column.is_(None))
 
 
 def _typed(column: ColumnElement[Any], value: object) -> ColumnElement[Any]:

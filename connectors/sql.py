@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 from pydantic import SecretStr
-from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, and_, false, literal, or_, select, true
+from sqlalchemy import Column, ColumnElement, MetaData, Table, and_, false, literal, or_, select
 from sqlalchemy.engine import Connection
 
 from connectors import keyset, sql_discovery
@@ -183,31 +183,40 @@ class SqlSource:
     def _rows(
         self, connection: Connection, shape: _Shape, slice: Slice, progress: keyset.Progress, limit: int
     ) -> pl.DataFrame:
+        """Read the rows that have a key, then, when they are all read, those that have none."""
+        first, key = shape.ordering[0], progress.key
+        begun = key is not None and key[0] is None
+        named = false() if begun else and_(keyset.named(shape.ordering, key), *_within(first, slice))
+        unnamed = keyset.unnamed(shape.ordering, key) if "to" not in slice.bounds else false()
+        if not self.database.endpoint.is_postgresql:
+            return self._select(connection, shape, or_(named, unnamed), limit)
+        frame = self._select(connection, shape, named, limit)
+        left = limit - frame.height
+        return pl.concat([frame, self._select(connection, shape, unnamed, left)]) if left else frame
+
+    def _select(
+        self, connection: Connection, shape: _Shape, where: ColumnElement[bool], limit: int
+    ) -> pl.DataFrame:
+        statement = (
+            select()
+            .select_from(shape.table)
+            .where(where)
+            .order_by(*(column.asc().nulls_last() for column in shape.ordering))
+            .limit(limit)
+        )
         columns = tuple(dict.fromkeys((*shape.columns, *shape.ordering)))
-        statement = self._within(shape, slice)
-        if progress.key is not None:
-            statement = statement.where(keyset.after(shape.ordering, progress.key))
-        statement = statement.order_by(*(column.asc().nulls_last() for column in shape.ordering)).limit(limit)
         return read_frame(connection, statement, columns, self.configuration.page_megabytes)
 
-    def _within(self, shape: _Shape, slice: Slice) -> Select[Any]:
-        """The rows of the slice; rows without a key or a moment of change belong to it, lest they be lost."""
-        statement = select().select_from(shape.table)
-        first = shape.ordering[0]
-        if slice.slice_id == _CHANGES:
-            since, until = slice.window.since, slice.window.until
-            inside = and_(
-                first >= literal(since, first.type) if since else true(),
-                first < literal(until, first.type) if until else true(),
-            )
-            return statement.where(or_(inside, first.is_(None)))
-        low, high = slice.bounds.get("from"), slice.bounds.get("to")
-        if low is not None:
-            unnamed = first.is_(None) if high is None else false()
-            statement = statement.where(or_(first >= _bound(first, low), unnamed))
-        if high is not None:
-            statement = statement.where(first < _bound(first, high))
-        return statement
+
+def _within(first: Column[Any], slice: Slice) -> list[ColumnElement[bool]]:
+    """The bounds of a slice on the first column of its ordering."""
+    if slice.slice_id == _CHANGES:
+        since, until = slice.window.since, slice.window.until
+        begin = [first >= literal(since, first.type)] if since else []
+        return [*begin, first < literal(until, first.type)] if until else begin
+    low, high = slice.bounds.get("from"), slice.bounds.get("to")
+    begin = [first >= _bound(first, low)] if low is not None else []
+    return [*begin, first < _bound(first, high)] if high is not None else begin
 
 
 def _bound(column: Column[Any], text: str) -> ColumnElement[Any]:

@@ -79,7 +79,7 @@ _TAX_KINDS = (
     _Kind("status-outside-table", "status_kswp", _replace("???")),
     _Kind("year-not-a-number", "tahun_kswp", _replace("20Z6")),
     _Kind("issued-on-absurd", "tanggal_terbit", _replace("2026-02-31")),
-    _Kind("npwp16-invalid", "npwp16", lambda nik: f"{nik[:12]}0000" if nik else nik),
+    _Kind("npwp16-letter", "npwp16", lambda number: f"{number[:8]}O{number[9:]}" if number else number),
     _Kind("npwp16-as-number", "nomor_sebagai_angka", _replace(True)),
 )
 

@@ -41,7 +41,7 @@ def source(path: Path, page_rows: int, key: tuple[str, ...]) -> SqlSource:
     return SqlSource(configuration, endpoint, SecretStr(""), system_id="t", columns=("n",))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers(-2, 2))), max_size=25),
     page_rows=st.integers(4, 9),
