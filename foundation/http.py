@@ -267,27 +267,33 @@ class HttpClient:
         return pause if pause <= self.retry.longest_pause and time.monotonic() + pause < ends_at else False
 
     def _attempt(self, request: _Request, ends_at: float) -> HttpResponse:
-        self._breaker.before_call(self.system)
-        try:
-            self._pacer.take(max(0.0, ends_at - time.monotonic()))
-            reply = self._with_credentials(request, ends_at)
-        except (AgencyUnreachable, AgencyFailing, AgencyTooSlow):
-            self._breaker.failed()
-            raise
-        except BaseException:
-            self._breaker.succeeded()  # it answered, or it was never asked: nothing against the system
-            raise
-        self._breaker.succeeded()
+        ours = self._our_headers(request)
+        reply = self._ask(request, ours, ends_at)
+        if reply.status == 401 and ours and self.credentials and self.credentials.renew(ours):
+            reply = self._ask(request, self._our_headers(request), ends_at)
+        if reply.status not in request.accept:
+            raise refusal(reply.status, reply.headers, reply.endpoint)
+        if request.as_json:
+            reply.json()
         return reply
 
-    def _with_credentials(self, request: _Request, ends_at: float) -> HttpResponse:
-        if request.anonymous or self.credentials is None:
-            return self._judge(request, self._send(request, {}, ends_at))
-        ours = self.credentials.headers()
-        reply = self._send(request, ours, ends_at)
-        if reply.status == 401 and self.credentials.renew(ours):
-            reply = self._send(request, self.credentials.headers(), ends_at)
-        return self._judge(request, reply)
+    def _our_headers(self, request: _Request) -> dict[str, str]:
+        """Return what proves who we are; fetching a token is a call of its own, guarded like any other."""
+        return {} if request.anonymous or self.credentials is None else self.credentials.headers()
+
+    def _ask(self, request: _Request, ours: Mapping[str, str], ends_at: float) -> HttpResponse:
+        self._breaker.before_call(self.system)
+        self._pacer.take(max(0.0, ends_at - time.monotonic()))
+        try:
+            reply = self._send(request, ours, ends_at)
+        except (AgencyUnreachable, AgencyTooSlow):
+            self._breaker.failed()
+            raise
+        if reply.status >= 500:
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
+        return reply
 
     def _send(self, request: _Request, ours: Mapping[str, str], ends_at: float) -> HttpResponse:
         left = ends_at - time.monotonic()
@@ -326,13 +332,6 @@ class HttpClient:
             if time.monotonic() > ends_at:
                 raise too_slow(endpoint)
         return bytes(body)
-
-    def _judge(self, request: _Request, reply: HttpResponse) -> HttpResponse:
-        if reply.status not in request.accept:
-            raise refusal(reply.status, reply.headers, reply.endpoint)
-        if request.as_json:
-            reply.json()
-        return reply
 
     def _open(self) -> httpx.Client:
         with self._lock:

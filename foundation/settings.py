@@ -84,11 +84,6 @@ class Settings(BaseSettings):
         max_length=200,
         description="Name (origin) of the transparency log in its checkpoints.",
     )
-    witness_port: int = Field(8830, ge=0, le=65535, description="Port of a local witness.")
-    witness_urls: tuple[str, ...] = Field(
-        (), description="Witnesses asked to cosign each checkpoint, as a JSON list of URLs."
-    )
-
     keyring_passphrase_file: Path | None = Field(
         None, description="File with the passphrase of the keys. Default: made under the home on first use."
     )

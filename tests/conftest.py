@@ -51,12 +51,11 @@ class Canary:
         return [value for value in telling if value.casefold() in text.casefold()]
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def pytest_configure() -> None:
     """No LINTAS_* variable of the machine reaches a test."""
     for key in list(os.environ):
         if key.startswith("LINTAS_"):
-            monkeypatch.delenv(key)
+            del os.environ[key]
 
 
 @pytest.fixture

@@ -361,6 +361,18 @@ def test_a_system_that_keeps_failing_is_left_in_peace_then_tried_again(server, m
     assert client.get_json(f"{server.url}/x") == {}
 
 
+def test_the_one_call_that_tries_again_may_fetch_its_token(server, make_client):
+    client = _oauth(make_client(breaker=CircuitBreaker(failures=1, pause=0.2)), server)
+    tokens = [_token_reply("old"), _token_reply("new")]
+    answers = [reply(500), reply(401), json_reply(1), json_reply(2)]
+    _by_path(server, tokens, lambda _: answers.pop(0))
+    with pytest.raises((AgencyFailing, CircuitOpen)):
+        client.get_json(f"{server.url}/data")
+    time.sleep(0.25)
+    assert client.get_json(f"{server.url}/data") == 1
+    assert client.get_json(f"{server.url}/data") == 2
+
+
 def test_no_error_and_no_log_shows_query_body_or_long_numbers(server, client, canary, caplog):
     caplog.set_level("DEBUG")
     url = f"{server.url}/v1/{canary.nik}/x"

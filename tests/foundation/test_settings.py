@@ -46,7 +46,7 @@ def test_everything_wrong_is_named_at_once_with_the_closest_name(monkeypatch):
 
 
 def test_a_list_that_is_no_json_is_named(monkeypatch):
-    monkeypatch.setenv("LINTAS_WITNESS_URLS", "http://a,http://b")
+    monkeypatch.setenv("LINTAS_ALLOWED_ADDRESSES", "a:443,b:443")
     with pytest.raises(SettingsInvalid, match="JSON"):
         load_settings()
 
