@@ -73,12 +73,13 @@ def note_missed_deadline(dataset: str) -> None:
 
 @contextmanager
 def _at_work(dataset: str) -> "Iterator[tuple[SyncContext, Contract]]":
+    from dags.redaction import redact_logs
     from foundation import telemetry
     from foundation.installation import Installation
     from records.sync import SyncContext
     from schemas.contracts import load_contracts
 
-    telemetry.configure("airflow-task")
+    redact_logs()
     installation = Installation.open()
     contract = load_contracts(installation.settings.contracts, collect=True).get(dataset)
     with telemetry.bind(dataset=dataset):

@@ -94,9 +94,8 @@ class PortalStory:
 
         self.portal.give_consent(SERVICE, applicant_of(person))
         try:
-            self.portal.verify(
-                SERVICE, applicant_of(person), {"amount_requested": 1}, purpose="credit-scoring"
-            )
+            claims = {"amount_requested": 1_000_000}
+            self.portal.verify(SERVICE, applicant_of(person), claims, purpose="credit-scoring")
         except PortalRefused as refusal:
             if refusal.status != 403:
                 raise

@@ -107,7 +107,7 @@ def exchanges_about(nik_file: Path) -> list[dict[str, Any]]:
     from schemas.identifiers import Nik
 
     nik = Nik.parse(_first_line(nik_file))
-    with opened() as installation, Vault(installation, Role.AUDITOR) as vault:
+    with opened() as installation, Vault(installation, Role.STEWARD) as vault:
         keys = vault.find("nik", nik.value)
         if keys is None:
             return []
