@@ -1,0 +1,164 @@
+"""Verifications over HTTP with everything on, beside a bare FastAPI look-up in the same tables."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import psutil
+from rich.console import Console
+
+from benchmarks.load import Call, drive
+from benchmarks.measure import Measurement, measured, percentiles
+from benchmarks.practice import practice
+from benchmarks.workspace import workspace
+from foundation.installation import Installation
+from lintas.practice import PORTAL, portal_keyring
+from records.sync import SyncContext, run_sync
+from sandbox.agencies import PracticeAgencies
+from sandbox.portal import Portal
+from schemas.contracts import load_contracts
+
+TITLE = "Verifications over HTTPS: decision, evidence, signature and audit on"
+SERVICE = "bantuan-usaha-mikro"
+WORKERS = 2
+CONNECTIONS = 8
+
+
+def run(*, smoke: bool, console: Console) -> list[Measurement]:
+    """Measure; `smoke` runs it small."""
+    people, applicants, count = (500, 10, 40) if smoke else (20_000, 400, 6_000)
+    port, bare_port = _free_port(), _free_port()
+    with (
+        workspace(api_port=port, api_workers=WORKERS) as installation,
+        practice(installation, people) as agencies,
+    ):
+        for contract in load_contracts(None):
+            run_sync(SyncContext(installation), contract)
+        persons = _applicants(agencies, applicants)
+        with _process(installation, "benchmarks.bare_api", str(bare_port), str(WORKERS)) as bare:
+            _wait_for(bare_port)
+            calls = [_bare_call(persons[n % len(persons)]) for n in range(count)]
+            _run(installation, bare_port, calls[:100], "warming up", bare)
+            rows = [_run(installation, bare_port, calls, "bare FastAPI look-up", bare, baseline=True)]
+        with (
+            _process(installation, "lintas", "sequencer"),
+            _process(installation, "lintas", "api") as api,
+        ):
+            _wait_for(port)
+            rows += _verifications(installation, port, persons, count, api)
+    rows[1].note = f"{rows[1].rate / rows[0].rate:.0%} of the bare look-up"
+    console.print(f"[dim]{WORKERS} processes each, {CONNECTIONS} connections, load on the same cores[/dim]")
+    return rows
+
+
+def _verifications(
+    installation: Installation, port: int, persons: list[dict[str, Any]], count: int, api: psutil.Process
+) -> list[Measurement]:
+    keys = portal_keyring(installation).current("auth")
+    with Portal(f"https://127.0.0.1:{port}", installation.authority.ca_path, PORTAL, keys) as portal:
+        for person in persons:
+            portal.give_consent(SERVICE, person)
+        token = portal.fetch_token()
+
+    def calls(number: int) -> list[Call]:
+        return [_call(persons[n % len(persons)], token) for n in range(number)]
+
+    _run(installation, port, calls(min(count, 100)), "warming up", api)
+    full = _run(installation, port, calls(count), "verifications, as fast as they go", api)
+    half = full.rate / 2
+    what = f"verifications at half load ({half:.0f}/s)"
+    paced = _run(installation, port, calls(count // 2), what, api, rate=half)
+    return [full, paced]
+
+
+def _run(
+    installation: Installation,
+    port: int,
+    calls: Sequence[Call],
+    what: str,
+    server: psutil.Process,
+    *,
+    rate: float = 0.0,
+    baseline: bool = False,
+) -> Measurement:
+    with measured(what, len(calls), "calls", baseline=baseline) as result:
+        load = drive(port, installation.authority.ca_path, calls, CONNECTIONS, rate)
+    result.seconds = load.seconds
+    result.latencies_ms = percentiles(load.latencies)
+    result.peak_mib = sum(p.memory_info().rss for p in [server, *server.children(recursive=True)]) / 2**20
+    unexpected = {status: n for status, n in load.statuses.items() if status not in {200, 201}}
+    if unexpected:
+        raise SystemExit(f"the load got other answers than it should: {unexpected}")
+    return result
+
+
+def _applicants(agencies: PracticeAgencies, count: int) -> list[dict[str, Any]]:
+    """Living persons without injected errors, each with a birth date as second element."""
+    flawed = {error.key for error in agencies.population.errors}
+    frame = agencies.population.persons.unique("nik", keep="none", maintain_order=True)
+    found = []
+    for row in frame.iter_rows(named=True):
+        if row["nik"] and row["nik"] not in flawed and row["tgl_lhr"] is not None:
+            found.append({"nik": row["nik"], "birth_date": str(row["tgl_lhr"])})
+        if len(found) == count:
+            break
+    return found
+
+
+def _call(person: dict[str, Any], token: str) -> Call:
+    body = {"service": SERVICE, "applicant": person, "claims": {"amount_requested": 2_000_000}}
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": secrets.token_urlsafe(16),
+    }
+    return Call("POST", "/v1/verifications", headers, orjson.dumps(body))
+
+
+def _bare_call(person: dict[str, Any]) -> Call:
+    headers = {"Content-Type": "application/json"}
+    return Call("POST", "/look-up", headers, orjson.dumps({"applicant": person}))
+
+
+@contextmanager
+def _process(installation: Installation, module: str, *arguments: str) -> Iterator[psutil.Process]:
+    environment = os.environ | installation.settings.as_environment()
+    with (installation.home / "logs" / "bench.log").open("ab") as output:
+        started = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env=environment, stdout=output, stderr=output
+        )
+    try:
+        yield psutil.Process(started.pid)
+    finally:
+        started.send_signal(signal.SIGTERM)
+        try:
+            started.wait(30)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+def _wait_for(port: int, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
