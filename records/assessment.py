@@ -16,7 +16,7 @@ from psycopg import sql
 from foundation import clock
 from foundation.keyring import Keyring
 from records import ledger, quarantine
-from records.batches import Batch
+from records.batches import Batch, BatchKind
 from records.findings import Assessment, Finding
 from records.ledger import LedgerTotals
 from records.merge import Closings
@@ -80,7 +80,7 @@ def findings_of_batch(
 ) -> list[Finding]:
     """Every finding but those of Great Expectations."""
     contract, staging = batch.contract, batch.staging
-    found = [*_budgets(contract, totals), _closing(contract, closings)]
+    found = [*_budgets(batch, totals), _closing(contract, closings)]
     found.append(_duplicates(connection, batch, totals))
     found += _record_rules(connection, contract, staging)
     found += _references(connection, contract, staging)
@@ -152,17 +152,18 @@ def flag(connection: psycopg.Connection[Any], batch: Batch) -> int:
     return flagged
 
 
-def _budgets(contract: Contract, totals: LedgerTotals) -> Iterator[Finding]:
-    rows, rejected = totals.read, totals.rejected
-    yield Finding(
-        rule="error-budget",
-        dimension="conformity",
-        severity="error",
-        checked=rows,
-        failed=rejected,
-        passed=not contract.error_budget.batch_exceeded(rejected=rejected, rows=rows),
-        description=f"At most {contract.error_budget.batch:.1%} of the rows of a batch are quarantined.",
-    )
+def _budgets(batch: Batch, totals: LedgerTotals) -> Iterator[Finding]:
+    rows, rejected, budget = totals.read, totals.rejected, batch.contract.error_budget
+    if batch.kind is not BatchKind.REPLAY:  # a replay is made of rows that were rejected before
+        yield Finding(
+            rule="error-budget",
+            dimension="conformity",
+            severity="error",
+            checked=rows,
+            failed=rejected,
+            passed=not budget.batch_exceeded(rejected=rejected, rows=rows),
+            description=f"At most {budget.batch:.1%} of the rows of a batch are quarantined.",
+        )
     if rows:
         yield Finding(
             rule="nothing-usable",

@@ -229,6 +229,16 @@ def fence(
     return BatchStatus(row[1])
 
 
+def note_seconds(connection: psycopg.Connection[Any], batch_id: UUID, step: str, seconds: float) -> None:
+    """Add to the time that a step has worked on a batch, over all of its attempts."""
+    connection.execute(
+        "UPDATE records.batch SET report = jsonb_set(coalesce(report, '{}'), '{seconds}',"
+        " coalesce(report -> 'seconds', '{}') || jsonb_build_object(%(step)s::text,"
+        " coalesce((report -> 'seconds' ->> %(step)s)::numeric, 0) + %(seconds)s::numeric)) WHERE batch_id = %(batch)s",
+        {"step": step, "seconds": round(seconds, 3), "batch": batch_id},
+    )
+
+
 def mark(
     connection: psycopg.Connection[Any], batch: Batch, status: BatchStatus, report: Mapping[str, Any]
 ) -> None:

@@ -5,7 +5,8 @@
     RetryLater        WorkerFenced, DatasetBusy
     FixContract       DatasetNotPublished, QualityRuleUnknown, ContractReplaced, NeedUnknown
     FixSource         PageRepeated, PageOutOfOrder, BatchRejected
-    Refused           BatchHeld, BatchNotReleasable, SubjectNotMatched, TooManyAttempts, QuarantineRowGone
+    Refused           BatchHeld, BatchNotReleasable, SubjectNotMatched, TooManyAttempts, QuarantineRowGone,
+                      RowNotReplayable, BatchNotFound
     IntegrityBroken   LedgerMismatch, AssessmentBroken
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "PageRepeated",
     "QualityRuleUnknown",
     "QuarantineRowGone",
+    "RowNotReplayable",
     "SubjectNotMatched",
     "TooManyAttempts",
     "WorkerFenced",
@@ -88,6 +90,10 @@ class SubjectNotMatched(Refused):
 
 class TooManyAttempts(Refused):
     """This consumer has tried this number too often without a match."""
+
+
+class RowNotReplayable(Refused):
+    """The row's trouble is one of meaning: only the producer can say what is right."""
 
 
 class QuarantineRowGone(Refused):

@@ -92,7 +92,7 @@ def _great_expectations() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations
-    import great_expectations.expectations  # noqa: F401
+    import great_expectations.expectations
 
     return great_expectations
 

@@ -6,7 +6,6 @@ whom a row names and which record it would have changed, to whoever holds the ta
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

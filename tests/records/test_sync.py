@@ -7,9 +7,9 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from foundation.http_errors import AgencyUnreachable
 from consent.errors import ExchangeDenied
 from foundation import clock
+from foundation.http_errors import AgencyUnreachable
 from records import batches
 from records.batches import BatchStatus
 from records.errors import (

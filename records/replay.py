@@ -1,0 +1,200 @@
+"""Replaying quarantined rows: the rows go through the same pipeline again, as a batch of their own.
+
+Rows are opened by a steward's word, corrected where a correction is given, mapped and judged by the contract
+now in force, and published beside everything else; a replay closes nothing and makes nothing fresher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+import psycopg
+
+from audit.entry import EntryDraft, EntryKind
+from audit.log import append
+from connectors.source import Operation, Page, Slice, Window
+from foundation import clock
+from foundation.database import Role, translated
+from foundation.errors import Location
+from records import batches, endings, ledger, quarantine
+from records.assessment import DUPLICATE_KEY
+from records.batches import Batch, BatchKind
+from records.context import SyncContext
+from records.errors import DatasetBusy, QuarantineRowGone, RowNotReplayable
+from records.findings import Assessment
+from records.landing import Landing
+from records.publishing import Published, publish
+from records.quarantine import OpenedRow
+from records.sync import assess
+from records.tables import require_published
+from schemas.contract import Contract
+
+__all__ = ["Replayed", "replay"]
+
+_SLICE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of the rows."""
+
+    rows: int
+    accepted: int
+    quarantined: int
+    assessment: Assessment
+    published: Published | None
+
+
+def replay(
+    context: SyncContext,
+    contract: Contract,
+    row_ids: Sequence[int],
+    *,
+    actor: str,
+    reason: str,
+    corrections: Mapping[int, Mapping[str, Any]] | None = None,
+) -> Replayed:
+    """Send quarantined rows through the pipeline again.
+
+    Args:
+        context: The installation; needs the quarantine's private key and the roles steward and ingest.
+        contract: The dataset's contract now in force.
+        row_ids: The rows.
+        actor: Pseudonym of the steward.
+        reason: Why, without values.
+        corrections: Cells to replace, by row and source column.
+
+    Raises:
+        QuarantineRowGone: When a row is missing, resolved, or belongs to another dataset.
+        RowNotReplayable: When a row's key occurred twice: the producer must say which is right.
+        BatchRejected: When none of the rows can be used even now.
+    """
+    opened = _open(context, contract, row_ids)
+    batch = _begin(context, contract, actor)
+    try:
+        page = _page(contract, opened, corrections or {})
+        with context.connection() as connection:
+            Landing(connection, context.installation.keyring, batch, batch.slices[0]).land(page)
+        assessment = assess(context, batch)
+        published = publish(context, batch) if assessment.publishable else None
+    except Exception as error:
+        endings.fail(context, batch, error, step="replay")
+        raise
+    with context.connection() as connection:
+        totals = ledger.totals(connection, batch)
+    done = Replayed(len(opened), totals.accepted, totals.rejected, assessment, published)
+    if published is not None:
+        _settle(context, contract, batch, opened, done, actor, reason)
+    return done
+
+
+def _open(context: SyncContext, contract: Contract, row_ids: Sequence[int]) -> list[OpenedRow]:
+    with translated(), context.installation.database.connect(Role.STEWARD) as connection:
+        opened = quarantine.open_rows(connection, context.installation.keyring, row_ids)
+    foreign = [each for each in opened if each.row.dataset_id != contract.id or each.row.state != "open"]
+    if foreign or not opened:
+        raise QuarantineRowGone(
+            f"{len(foreign)} of the rows are not open in quarantine of {contract.id}",
+            remedy="`lintas quarantine list` shows what is open",
+        )
+    doubled = [each for each in opened if DUPLICATE_KEY in each.row.rules]
+    if doubled:
+        raise RowNotReplayable(
+            f"{len(doubled)} of the rows share their key with another row",
+            why="Which of them is right is a matter of meaning, not of form",
+            remedy="Ask the producer to correct the register; the next sync then reads the right row",
+            location=Location(row=doubled[0].row.position, rule=DUPLICATE_KEY),
+        )
+    return opened
+
+
+def _begin(context: SyncContext, contract: Contract, actor: str) -> Batch:
+    now = clock.now()
+    with context.transaction() as connection:
+        require_published(connection, contract)
+        decision = endings.decide_collection(context, connection, contract, at=now)
+        decision.require_allowed()
+        _require_idle(connection, contract)
+        batch = batches.insert(
+            connection,
+            contract=contract,
+            kind=BatchKind.REPLAY,
+            run_id=f"replay-{uuid4().hex[:12]}",
+            decision_id=decision.decision_id,
+            window=Window(None, now),
+        )
+        batch.staging.create(connection)
+        draft = endings.draft(
+            context, EntryKind.SYNC_STARTED, contract, decision=decision, batch=batch, actor=actor,
+            details={"snapshot": "replay"}, outcome="started",
+        )  # fmt: skip
+        append(connection, draft)
+        return batches.plan(connection, batch, [Slice(_SLICE, "quarantined rows", Operation.UPSERT)])
+
+
+def _require_idle(connection: psycopg.Connection[Any], contract: Contract) -> None:
+    row = connection.execute(
+        "SELECT 1 FROM records.batch WHERE dataset_id = %s AND status = ANY(%s)",
+        [contract.id, list(batches.ACTIVE)],
+    ).fetchone()
+    if row is not None:
+        raise DatasetBusy(
+            f"A sync of {contract.id} is on its way", remedy="Replay when it has ended", retry_after=30
+        )
+
+
+def _page(
+    contract: Contract, opened: Sequence[OpenedRow], corrections: Mapping[int, Mapping[str, Any]]
+) -> Page:
+    """The rows as a page of the source, with the corrections made."""
+    cells = [dict(each.content) | dict(corrections.get(each.row.row_id, {})) for each in opened]
+    columns = {
+        name: pl.Series(name, [_text(row.get(name)) for row in cells], dtype=pl.String)
+        for name in contract.source_columns
+    }
+    return Page(pl.DataFrame(columns), Operation.UPSERT, 0, 0, None, complete=True)
+
+
+def _text(cell: Any) -> str | None:
+    """Cells as text: mappings read numbers, codes and days from text as well."""
+    return None if cell is None else str(cell)
+
+
+def _settle(
+    context: SyncContext,
+    contract: Contract,
+    batch: Batch,
+    opened: Sequence[OpenedRow],
+    done: Replayed,
+    actor: str,
+    reason: str,
+) -> None:
+    ids = [each.row.row_id for each in opened]
+    with translated(), context.installation.database.connect(Role.STEWARD) as connection:
+        connection.execute(
+            "UPDATE quality.quarantine_row SET state = 'replayed', resolved_at = %s, resolved_by = %s"
+            " WHERE row_id = ANY(%s)",
+            [clock.now(), actor, ids],
+        )
+        connection.execute("DELETE FROM quality.quarantine_tag WHERE row_id = ANY(%s)", [ids])
+        append(
+            connection,
+            EntryDraft(
+                kind=EntryKind.QUARANTINE_REPLAYED,
+                actor=actor,
+                datasets=(contract.id,),
+                outcome="replayed",
+                details={
+                    "rows": done.rows,
+                    "accepted": done.accepted,
+                    "quarantined": done.quarantined,
+                    "contract_version": contract.version,
+                    "batch_id": batch.batch_id,
+                    "reason": reason,
+                },
+            ),
+        )
