@@ -6,7 +6,9 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,10 +54,12 @@ class Canary:
 
 
 def pytest_configure() -> None:
-    """No LINTAS_* variable of the machine reaches a test."""
+    """No LINTAS_* variable of the machine reaches a test; a session that is ended still cleans up."""
     for key in list(os.environ):
         if key.startswith("LINTAS_"):
             del os.environ[key]
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture
