@@ -91,7 +91,9 @@ class Sequencer:
         self.close()
 
     def run(self, stop: threading.Event) -> None:
-        """Sequence until told to stop; stand by while another process works; outlive the database.
+        """Sequence until told to stop, and leave nothing unsigned; stand by while another process works.
+
+        The database may go away and come back meanwhile.
 
         Raises:
             LogRolledBack: when the database is behind a checkpoint that was already signed.
@@ -107,6 +109,9 @@ class Sequencer:
                 log.warning("sequencer_lost_database", error=type(error).__name__)
                 self.close()
                 stop.wait(STANDBY_SECONDS / 2)
+        with suppress(psycopg.OperationalError, RetryLater):
+            if self._connection is not None:
+                self.settle()
         self.close()
 
     def drain_once(self) -> int:

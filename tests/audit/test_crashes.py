@@ -155,6 +155,19 @@ def test_the_receipt_is_there_within_a_second_and_a_half_of_the_commit(installat
         running.join()
 
 
+def test_a_clean_end_leaves_nothing_unsigned(installation):
+    stop = threading.Event()
+    running = threading.Thread(target=Sequencer(installation).run, args=(stop,))
+    running.start()
+    with installation.database.connect(Role.API, autocommit=True) as api:
+        await_receipt(api, append(api, draft()).entry_id, 20)
+        append(api, draft())
+        stop.set()
+        running.join()
+    report = verify_installation(installation)
+    assert report.signed_size == report.tree_size == 2
+
+
 def test_a_database_that_was_rolled_back_signs_nothing_more(installation):
     with Sequencer(installation) as sequencer_:
         for _ in range(2):
