@@ -119,7 +119,24 @@ class ClockBody(Body):
     officer: Pseudonym
 
 
+BODY_FIELDS = frozenset(
+    name
+    for model in (
+        ApplicantBody,
+        ClockBody,
+        ConsentBody,
+        DecisionBody,
+        ExchangesBody,
+        NoticeBody,
+        VerificationBody,
+        WithdrawalBody,
+    )
+    for name in model.model_fields
+)
+"""Every field name that we chose ourselves; any other name in a body was chosen by the client."""
+
 __all__ = [
+    "BODY_FIELDS",
     "ApplicantBody",
     "ClockBody",
     "ConsentBody",

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foundation.errors import FixContract, IntegrityBroken, LintasError, Refused, RetryLater
+from web.bodies import BODY_FIELDS
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:lintas:problem:"
@@ -167,13 +168,14 @@ _TOLD_MESSAGES = {"missing", "extra_forbidden", "string_type", "int_type", "json
 
 def problem_of_validation(error: RequestValidationError) -> Problem:
     """Translate a body, query or header that does not fit: names of fields and rules, never values."""
-    found = [
-        {
-            "field": ".".join(_place(part) for part in each["loc"]),
-            "problem": each["msg"] if each["type"] in _TOLD_MESSAGES else each["type"].replace("_", " "),
-        }
+    told = {
+        (
+            _place(each["loc"]),
+            each["msg"] if each["type"] in _TOLD_MESSAGES else each["type"].replace("_", " "),
+        )
         for each in error.errors()[:50]
-    ]
+    }
+    found = [{"field": field, "problem": problem} for field, problem in sorted(told)]
     malformed = any(each["type"] == "json_invalid" for each in error.errors())
     if malformed:
         found = [{"field": "body", "problem": "is not JSON"}]
@@ -182,17 +184,20 @@ def problem_of_validation(error: RequestValidationError) -> Problem:
         400 if malformed else 422,
         "The request does not fit the schema",
         remedy="See /docs for the schema of this operation.",
-        errors=_without_unknown_names(found),
+        errors=found,
     )
 
 
-def _place(part: Any) -> str:
-    return str(part)
+def _rule(found: Mapping[str, Any]) -> str:
+    kind = str(found["type"])
+    return str(found["msg"]) if kind in _TOLD_MESSAGES else kind.replace("_", " ")
 
 
-def _without_unknown_names(found: list[dict[str, str]]) -> list[dict[str, str]]:
-    """A field that nobody asked for may be named anything, so its name is not repeated."""
-    return [
-        {**each, "field": each["field"].rpartition(".")[0] + ".*"} if "xtra" in each["problem"] else each
-        for each in found
-    ]
+def _place(path: Sequence[Any]) -> str:
+    """Where it stands, up to the first name that the client chose: such a name may hold anything."""
+    kept = [str(path[0])]
+    for part in path[1:]:
+        if kept[0] == "body" and not isinstance(part, int) and part not in BODY_FIELDS:
+            return ".".join([*kept, "*"])
+        kept.append(str(part))
+    return ".".join(kept)

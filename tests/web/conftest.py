@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from audit.sequencer import Sequencer
 from foundation.installation import Installation
 from sandbox.portal import Portal
 from tests.verification.city import PORTAL, City, found_city
-from web.server import configured
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.web.serving import free_port, serving
 
 
 @pytest.fixture
@@ -43,16 +34,8 @@ def sequencer(city: City) -> Iterator[None]:
 @pytest.fixture
 def api(city: City) -> Iterator[str]:
     """The URL of the running API."""
-    server = uvicorn.Server(configured(city.installation))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and thread.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert server.started
-    yield f"https://127.0.0.1:{city.installation.settings.api_port}"
-    server.should_exit = True
-    thread.join()
+    with serving(city) as url:
+        yield url
 
 
 @pytest.fixture
