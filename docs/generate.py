@@ -16,8 +16,7 @@ DOCS = Path(__file__).parent
 def pages() -> dict[str, Callable[[], str]]:
     """Each generated page, and the function of the room that knows what it says."""
     from audit import documentation as audit
-    from docs.error_tree import errors_markdown
-    from foundation.documentation import settings_markdown
+    from foundation.documentation import errors_markdown, settings_markdown
     from lintas.documentation import commands_markdown
     from schemas import documentation as schemas
 

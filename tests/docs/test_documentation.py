@@ -1,4 +1,4 @@
-"""Documentation is held by tests: what is generated is current, what is shown can be typed, links lead somewhere."""
+"""Documentation is held by tests: generated pages are current, commands exist, links lead somewhere."""
 
 import re
 import shlex
