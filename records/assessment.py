@@ -68,7 +68,9 @@ def quarantine_duplicates(connection: psycopg.Connection[Any], keyring: Keyring,
             Rejected(row["position"], errors, {"canonical": content}, named, row["source_key"])
         )
     for (slice_no, page_no), rejected in sorted(pages.items()):
-        quarantine.store(connection, keyring, batch, slice_ids[slice_no], page_no, rejected, repeat=True)
+        quarantine.store(
+            connection, keyring, batch, slice_ids[slice_no], page_no, rejected=rejected, repeat=True
+        )
     return len(rows)
 
 
@@ -102,7 +104,8 @@ def store(connection: psycopg.Connection[Any], batch: Batch, assessment: Assessm
     connection.execute("DELETE FROM quality.score WHERE batch_id = %s", [batch.batch_id])
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO quality.score (batch_id, dataset_id, rule, dimension, severity, checked, failed, passed,"
+            "INSERT INTO quality.score (batch_id, dataset_id, rule, dimension, severity, checked,"
+            " failed, passed,"
             " assessed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
@@ -126,7 +129,17 @@ def flag(connection: psycopg.Connection[Any], batch: Batch) -> int:
     """Flag the published records that break a warning, and take flags off those that no longer do."""
     contract, staging = batch.contract, batch.staging
     flagged = 0
+    found = load(connection, batch)
+    broken = set(found.broken_rules) if found else set()
+    standing = {
+        row[0]
+        for row in connection.execute(
+            "SELECT DISTINCT rule FROM quality.flag WHERE dataset_id = %s", [contract.id]
+        )
+    }
     for name, condition, parameters in _conditions(connection, contract):
+        if name not in broken | standing:
+            continue
         given = {
             "dataset": contract.id,
             "rule": name,
@@ -135,7 +148,8 @@ def flag(connection: psycopg.Connection[Any], batch: Batch) -> int:
             **parameters,
         }
         query = (
-            "WITH broken AS MATERIALIZED (SELECT source_key, valid_from FROM {staging} s WHERE NOT _deleted AND "
+            "WITH broken AS MATERIALIZED (SELECT source_key, valid_from FROM {staging} s WHERE NOT"  # noqa: S608
+            " _deleted AND "
             + condition
             + "), named AS (SELECT t.record_id FROM broken JOIN {current} t ON t.dataset = %(dataset)s"
             " AND t.source_key = broken.source_key AND t.valid_from = broken.valid_from), lifted AS ("
@@ -221,7 +235,8 @@ def _record_rules(
         return
     counts = ", ".join(f"count(*) FILTER (WHERE {_escaped(rule.violated_sql)})" for rule in rules)
     row = connection.execute(
-        _composed(f"SELECT count(*), {counts} FROM {{staging}} WHERE NOT _deleted", staging), {}
+        _composed(f"SELECT count(*), {counts} FROM {{staging}} WHERE NOT _deleted", staging),  # noqa: S608
+        {},
     ).fetchone()
     assert row is not None
     for rule, failed in zip(rules, row[1:], strict=True):
@@ -237,7 +252,7 @@ def _references(
             continue
         row = connection.execute(
             _composed(
-                "SELECT count(*), count(*) FILTER (WHERE " + _unknown(reference, target)
+                "SELECT count(*), count(*) FILTER (WHERE " + _unknown(reference, target)  # noqa: S608
                 + ") FROM {staging} s WHERE NOT _deleted",
                 staging,
             ),
@@ -282,4 +297,4 @@ def _escaped(condition: str) -> str:
 
 
 def _composed(statement: str, staging: Staging) -> sql.Composed:
-    return sql.SQL(statement).format(staging=staging.identifier, current=staging.table.current)  # type: ignore[arg-type]
+    return sql.SQL(statement).format(staging=staging.identifier, current=staging.table.current)

@@ -156,7 +156,8 @@ def plan(connection: psycopg.Connection[Any], batch: Batch, slices: Sequence[Sli
     """
     complete = all(each.operation is Operation.SNAPSHOT for each in slices)
     connection.execute(
-        "UPDATE records.batch SET slices = %s, kind = CASE WHEN kind = 'snapshot' AND NOT %s THEN 'incremental'"
+        "UPDATE records.batch SET slices = %s, kind = CASE WHEN kind = 'snapshot' AND NOT %s THEN"
+        " 'incremental'"
         " ELSE kind END WHERE batch_id = %s AND slices IS NULL",
         [json.dumps([_described(each) for each in slices]), complete, batch.batch_id],
     )
@@ -234,7 +235,8 @@ def note_seconds(connection: psycopg.Connection[Any], batch_id: UUID, step: str,
     connection.execute(
         "UPDATE records.batch SET report = jsonb_set(coalesce(report, '{}'), '{seconds}',"
         " coalesce(report -> 'seconds', '{}') || jsonb_build_object(%(step)s::text,"
-        " coalesce((report -> 'seconds' ->> %(step)s)::numeric, 0) + %(seconds)s::numeric)) WHERE batch_id = %(batch)s",
+        " coalesce((report -> 'seconds' ->> %(step)s)::numeric, 0) + %(seconds)s::numeric))"
+        " WHERE batch_id = %(batch)s",
         {"step": step, "seconds": round(seconds, 3), "batch": batch_id},
     )
 

@@ -187,7 +187,8 @@ def reject(
 def supersede_held(context: SyncContext, connection: psycopg.Connection[Any], batch: Batch) -> list[UUID]:
     """Reject the held batches that a newer, published one makes pointless, in the publishing transaction."""
     rows = connection.execute(
-        "SELECT batch_id FROM records.batch WHERE dataset_id = %s AND status = 'held' AND started_at < %s FOR UPDATE",
+        "SELECT batch_id FROM records.batch WHERE dataset_id = %s AND status = 'held' AND started_at <"
+        " %s FOR UPDATE",
         [batch.dataset_id, batch.started_at],
     ).fetchall()
     for (batch_id,) in rows:
@@ -195,8 +196,8 @@ def supersede_held(context: SyncContext, connection: psycopg.Connection[Any], ba
             connection,
             draft(
                 context, EntryKind.SYNC_REJECTED, batch.contract, figures={"batch_id": batch_id},
-                details={"reason": "superseded by a newer batch", "batch_id": batch.batch_id}, outcome="rejected",
-                run_id=batch.run_id,
+                details={"reason": "superseded by a newer batch", "batch_id": batch.batch_id},
+                outcome="rejected", run_id=batch.run_id,
             ),
         )  # fmt: skip
         batches.end(connection, batch_id, BatchStatus.REJECTED, reason="superseded")
@@ -222,7 +223,8 @@ def release(installation: Installation, batch_id: UUID, *, actor: str, reason: s
         append(connection, _steward_draft(EntryKind.SYNC_RELEASED, row, actor, reason, "released"))
         try:
             connection.execute(
-                "UPDATE records.batch SET status = 'released', released_by = %s, reason = %s WHERE batch_id = %s",
+                "UPDATE records.batch SET status = 'released', released_by = %s, reason = %s WHERE"
+                " batch_id = %s",
                 [actor, reason, batch_id],
             )
         except postgres_errors.UniqueViolation:
@@ -249,7 +251,8 @@ def reject_held(installation: Installation, batch_id: UUID, *, actor: str, reaso
 def clear_leftovers(connection: psycopg.Connection[Any], contract: Contract) -> None:
     """Drop staging that ended batches of the dataset left behind."""
     rows = connection.execute(
-        "SELECT batch_id FROM records.batch WHERE dataset_id = %s AND status IN ('published', 'rejected', 'failed')"
+        "SELECT batch_id FROM records.batch WHERE dataset_id = %s AND status IN ('published',"
+        " 'rejected', 'failed')"
         " AND to_regclass('staging.b_' || replace(batch_id::text, '-', '')) IS NOT NULL",
         [contract.id],
     ).fetchall()

@@ -163,7 +163,8 @@ def _records(need: Need, shape: DatasetShape) -> sql.Composed:
     """The subject's records that hold today, the latest first, but for those that a person has cut loose."""
     order = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier("t", name)) for name in shape.order_columns]
     return sql.SQL(
-        "(SELECT jsonb_agg(jsonb_build_array(r.record_id, jsonb_build_array({fields}), jsonb_build_array({latest}))) FROM ("
+        "(SELECT jsonb_agg(jsonb_build_array(r.record_id, jsonb_build_array({fields}),"
+        " jsonb_build_array({latest}))) FROM ("
         "SELECT * FROM {table} t WHERE t.{subject} = %(identifier)s AND t.dataset = {dataset}"
         " AND (t.valid_to IS NULL OR t.valid_to > %(today)s) AND NOT EXISTS (SELECT FROM identity.severance c"
         " WHERE c.subject_id = %(subject)s AND c.record_id = t.record_id AND c.recorded_to IS NULL)"

@@ -148,7 +148,7 @@ def _raised(info: Mapping[str, Any] | None) -> bool:
 def _broken(what: str, rule: str | None = None) -> AssessmentBroken:
     return AssessmentBroken(
         f"A quality check could not be carried out{f' ({rule})' if rule else ''}",
-        why="The database or Great Expectations stopped with an error of its own; this says nothing about the data",
+        why="The database or Great Expectations met an error of its own; this says nothing about the data",
         remedy="Look at the process log and run the sync again; it goes on with the assessment",
         location=Location(rule=rule) if rule else None,
         error=what,

@@ -13,7 +13,7 @@ __all__ = ["Assessment", "Finding", "Verdict"]
 class Verdict(StrEnum):
     """What happens to a batch after its assessment."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105
     WARN = "warn"
     HOLD = "hold"
     REJECT = "reject"
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule over the batch: how many rows it looked at, how many broke it, and whether that is accepted."""
+    """One rule over the batch: rows looked at, rows that broke it, and whether that is accepted."""
 
     rule: str
     dimension: str

@@ -101,7 +101,8 @@ def confirm(
         consumer: The agency that asks; attempts are counted by consumer and number.
 
     Raises:
-        SubjectNotMatched: When the number is unknown, or an element is missing or does not match: one error for all.
+        SubjectNotMatched: When the number is unknown, or an element is missing or does not match;
+            one error for all.
         TooManyAttempts: When this consumer failed too often on this number.
     """
     now, tags = clock.now(), TagKey.of(vault.keyring)
@@ -112,10 +113,11 @@ def confirm(
         if not matched:
             _count_failure(connection, tag, consumer, now)
     if failures >= ATTEMPTS:
+        seconds = int(ATTEMPT_WINDOW.total_seconds())
         raise TooManyAttempts(
             "This number was tried too often without a match",
-            remedy=f"Wait {int(ATTEMPT_WINDOW.total_seconds() // 60)} minutes, or verify the applicant at a counter",
-            retry_after=int(ATTEMPT_WINDOW.total_seconds()),
+            remedy=f"Wait {seconds // 60} minutes, or see the applicant at a counter",
+            retry_after=seconds,
         )
     if not matched:
         raise SubjectNotMatched(
@@ -159,7 +161,8 @@ def links_of(
 ) -> list[Link]:
     """The links of a subject as they are, or as they were known at a moment."""
     rows = connection.execute(
-        "SELECT link_id, record_id, dataset_id, recorded_from, recorded_to, why, score, made_by FROM identity.link"
+        "SELECT link_id, record_id, dataset_id, recorded_from, recorded_to, why, score, made_by FROM"
+        " identity.link"
         " WHERE subject_id = %(subject)s AND recorded_from <= %(at)s"
         " AND (recorded_to IS NULL OR recorded_to > %(at)s) ORDER BY link_id",
         {"subject": keys.handle, "at": at or clock.now()},
@@ -170,7 +173,7 @@ def links_of(
 def sever(
     connection: psycopg.Connection[Any], keys: SubjectKeys, record_id: int, *, actor: str, why: str
 ) -> None:
-    """Cut a record loose from a subject: it no longer gives evidence about them, whatever number it carries."""
+    """Cut a record loose from a subject: it gives no evidence about them, whatever number it carries."""
     now = clock.now()
     given = {"subject": keys.handle, "record": record_id, "now": now, "actor": actor, "why": why}
     connection.execute(
@@ -207,7 +210,8 @@ def relink(
     """Undo `sever`: a person says that the record is about the subject after all."""
     now = clock.now()
     given = {
-        "subject": keys.handle, "record": record_id, "dataset": dataset_id, "now": now, "actor": actor, "why": why,
+        "subject": keys.handle, "record": record_id, "dataset": dataset_id, "now": now, "actor": actor,
+        "why": why,
     }  # fmt: skip
     connection.execute(
         "UPDATE identity.severance SET recorded_to = %(now)s, ended_by = %(actor)s"
@@ -237,7 +241,8 @@ def _look_up(
     found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
     query = sql.SQL(
         "SELECT coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
-        " AND consumer = %(consumer)s AND window_start > %(since)s), 0), p.name, p.birth_date, p.family_card_number"
+        " AND consumer = %(consumer)s AND window_start > %(since)s), 0), p.name, p.birth_date,"
+        " p.family_card_number"
         " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
     ).format(found=found)
     rows = connection.execute(
@@ -250,7 +255,7 @@ def _look_up(
             "today": now.date(),
         },
     ).fetchall()
-    people = [
+    people: list[Mapping[str, Any]] = [
         {"name": row[1], "birth_date": row[2], "family_card_number": row[3]}
         for row in rows
         if row[1] is not None

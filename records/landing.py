@@ -59,6 +59,7 @@ class Landing:
         self._slice_no = batch.slice_number(slice_.slice_id)
         self._mapping = compile_mapping(batch.contract)
         self._named = _NamedBy(batch)
+        self._last_place = "(0,0)"
         self.landed = Landed(slice_.slice_id)
         self.progress = ledger.progress(connection, batch, slice_.slice_id)
 
@@ -85,12 +86,13 @@ class Landing:
         connection, staging = self._connection, self._batch.staging
         with connection.transaction():
             batches.fence(connection, self._batch, allowed=(batches.BatchStatus.OPEN,))
-            block = staging.end_block(connection)
             staging.copy(connection, frame)
-            figures = staging.page_figures(connection, self._slice_no, page.number, from_block=block)
+            figures = staging.page_figures(connection, self._slice_no, page.number, after=self._last_place)
             if figures.rows != frame.height:  # rows went into room that a failed page left behind
                 figures = staging.page_figures(connection, self._slice_no, page.number)
-            quarantine.store(connection, self._keyring, self._batch, self._slice_id, page.number, rejected)
+            quarantine.store(
+                connection, self._keyring, self._batch, self._slice_id, page.number, rejected=rejected
+            )
             ledger.note(
                 connection,
                 self._batch,
@@ -101,6 +103,7 @@ class Landing:
                 rejected=len(rejected),
                 figures=figures,
             )
+        self._last_place = figures.last_place
 
     def _staged(self, mapped: Mapped, page: Page) -> pl.DataFrame:
         contract, frame = self._batch.contract, mapped.accepted

@@ -23,7 +23,17 @@ from records.batches import Batch
 from records.errors import LedgerMismatch, PageOutOfOrder, PageRepeated
 from records.staging import PageFigures
 
-__all__ = ["LedgerTotals", "SliceProgress", "check", "check_order", "note", "progress", "totals", "withdraw"]
+__all__ = [
+    "LedgerTotals",
+    "SliceProgress",
+    "check",
+    "check_order",
+    "complete_totals",
+    "note",
+    "progress",
+    "totals",
+    "withdraw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,8 @@ def note(
     token = None if page.token is None else page.token.value
     try:
         connection.execute(
-            "INSERT INTO records.page (batch_id, slice_id, page_no, attempt, token, token_digest, next_position,"
+            "INSERT INTO records.page (batch_id, slice_id, page_no, attempt, token, token_digest,"
+            " next_position,"
             " rows_read, rows_accepted, rows_rejected, checksum, complete, landed_at)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
@@ -142,11 +153,10 @@ def totals(connection: psycopg.Connection[Any], batch: Batch) -> LedgerTotals:
     return LedgerTotals(row[0], row[1], row[2], row[3], row[4], missing)
 
 
-def check(connection: psycopg.Connection[Any], batch: Batch) -> LedgerTotals:
-    """Recount and re-sum staging, page by page, against the ledger.
+def complete_totals(connection: psycopg.Connection[Any], batch: Batch) -> LedgerTotals:
+    """Sum the ledger of a batch that was landed to its end.
 
     Raises:
-        LedgerMismatch: When staging lost, gained or changed a row since it was landed.
         PageOutOfOrder: When a slice was not landed to its end.
     """
     found = totals(connection, batch)
@@ -156,6 +166,17 @@ def check(connection: psycopg.Connection[Any], batch: Batch) -> LedgerTotals:
             remedy="Run the sync again; it goes on after the last landed page",
             slices=found.incomplete,
         )
+    return found
+
+
+def check(connection: psycopg.Connection[Any], batch: Batch) -> LedgerTotals:
+    """Recount and re-sum staging, page by page, against the ledger.
+
+    Raises:
+        LedgerMismatch: When staging lost, gained or changed a row since it was landed.
+        PageOutOfOrder: When a slice was not landed to its end.
+    """
+    found = complete_totals(connection, batch)
     noted = {
         (batch.slice_number(row[0]), row[1]): PageFigures(row[2], row[3])
         for row in connection.execute(
@@ -170,7 +191,7 @@ def check(connection: psycopg.Connection[Any], batch: Batch) -> LedgerTotals:
         raise LedgerMismatch(
             f"Staging of {batch.dataset_id} does not hold what was landed: {len(wrong)} page(s) differ",
             why="Rows were lost, added or changed between landing and publishing",
-            remedy="Nothing was published; reject the batch, look at the database's storage, and run the sync again",
+            remedy="Nothing was published; look at the database's storage and run the sync again",
             pages=wrong[:20],
         )
     return found

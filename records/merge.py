@@ -35,11 +35,13 @@ class Closings:
         open_records: Records that hold now.
         candidates: Those that the batch no longer has, or asks to delete.
         unreadable: Quarantined rows of the batch whose key cannot be read: any of them may be a candidate.
+        replaced: Records whose key the batch has with another period; a correction, not a loss.
     """
 
     open_records: int
     candidates: int
     unreadable: int
+    replaced: int = 0
 
     @property
     def share(self) -> float:
@@ -89,14 +91,20 @@ class Merging:
         open_records = self._count(
             "SELECT count(*) FROM {current} WHERE dataset = %(dataset)s AND valid_to IS NULL"
         )
-        candidates = self._count(f"{self._candidates()} SELECT count(*) FROM candidate WHERE NOT replaced")
+        row = self._execute(
+            f"{self._candidates()} SELECT count(*) FILTER (WHERE NOT replaced), count(*) FILTER (WHERE"  # noqa: S608
+            " replaced)"
+            " FROM candidate",
+            {},
+        ).fetchone()
+        candidates, replaced = row if row else (0, 0)
         unreadable = 0
         if self._batch.kind is BatchKind.SNAPSHOT:
             unreadable = self._count(
                 "SELECT count(*) FROM quality.quarantine_row WHERE batch_id = %(batch)s AND key_tag IS NULL"
                 " AND state = 'open'"
             )
-        return Closings(open_records, candidates, unreadable)
+        return Closings(open_records, candidates, unreadable, replaced)
 
     def run(self, now: datetime, closings: Closings) -> MergeCounts:
         """Merge, in the caller's transaction."""
@@ -104,7 +112,9 @@ class Merging:
         staged = self._count("SELECT count(*) FROM {staging} WHERE NOT _deleted")
         ended = self._end_periods(given) if self._periods else 0
         merged = self._merge(given)
-        closed = self._close(given, absent=not closings.postponed)
+        closed = 0
+        if closings.replaced or (closings.candidates and not closings.postponed):
+            closed = self._close(given, absent=not closings.postponed)
         return MergeCounts(
             staged=staged,
             inserted=merged.get("INSERT", 0),
@@ -120,8 +130,10 @@ class Merging:
             return 0
         tag = self._tags.sql_subject.format("s.{subject}")
         return self._execute(
-            f"INSERT INTO quality.held_tag (tag, dataset_id, batch_id) SELECT DISTINCT {tag}, %(dataset)s, %(batch)s::uuid"
-            " FROM {staging} s LEFT JOIN {current} t ON t.dataset = %(dataset)s AND t.source_key = s.source_key"
+            f"INSERT INTO quality.held_tag (tag, dataset_id, batch_id) SELECT DISTINCT {tag},"  # noqa: S608
+            " %(dataset)s, %(batch)s::uuid"
+            " FROM {staging} s LEFT JOIN {current} t ON t.dataset = %(dataset)s AND t.source_key ="
+            " s.source_key"
             " AND t.valid_from = s.valid_from WHERE s.{subject} IS NOT NULL"
             " AND (s._deleted OR t.content_hash IS DISTINCT FROM s.content_hash) ON CONFLICT DO NOTHING",
             self._tags.parameters,
@@ -132,7 +144,7 @@ class Merging:
         rows = self._execute(
             """
             WITH said AS (
-                SELECT s.*, """
+                SELECT s.*, """  # noqa: S608
             + self._valid_to()
             + """ AS until FROM {staging} s WHERE NOT s._deleted
             ), merged AS (
@@ -140,18 +152,20 @@ class Merging:
                    ON t.dataset = %(dataset)s AND t.source_key = s.source_key AND t.valid_from = s.valid_from
                 WHEN MATCHED AND (t.content_hash IS DISTINCT FROM s.content_hash
                                   OR t.valid_to IS DISTINCT FROM s.until) THEN UPDATE SET
-                    valid_to = s.until, recorded_from = %(now)s, batch_id = %(batch)s, contract_version = %(version)s,
-                    content_hash = s.content_hash, leaf_salt = {salt}, {assignments}
+                    valid_to = s.until, recorded_from = %(now)s, batch_id = %(batch)s,
+                    contract_version = %(version)s, content_hash = s.content_hash,
+                    leaf_salt = {salt}, {assignments}
                 WHEN NOT MATCHED THEN INSERT ({all_columns}) VALUES (
-                    nextval('records.record_id'), %(agency)s, %(dataset)s, s.source_key, s.valid_from, s.until,
-                    %(now)s, %(batch)s, %(version)s, s.content_hash, {salt}, {staged_columns})
+                    nextval('records.record_id'), %(agency)s, %(dataset)s, s.source_key, s.valid_from,
+                    s.until, %(now)s, %(batch)s, %(version)s, s.content_hash, {salt}, {staged_columns})
                 RETURNING merge_action() AS action, new.record_id AS record_id, old AS previous
             ), kept AS (
                 INSERT INTO {history} ({all_columns}, recorded_to, superseded_by)
                 SELECT {previous_columns}, %(now)s, %(batch)s FROM merged WHERE action = 'UPDATE'
             ), fed AS (
                 INSERT INTO records.change_feed (dataset_id, record_id, action, batch_id)
-                SELECT %(dataset)s, record_id, CASE action WHEN 'INSERT' THEN 'inserted' ELSE 'updated' END, %(batch)s
+                SELECT %(dataset)s, record_id, CASE action WHEN 'INSERT' THEN 'inserted' ELSE 'updated' END,
+                       %(batch)s
                   FROM merged
             )
             SELECT action, count(*) FROM merged GROUP BY action
@@ -165,10 +179,11 @@ class Merging:
         return self._scalar(
             """
             WITH first AS (
-                SELECT source_key, min(valid_from) AS since FROM {staging} WHERE NOT _deleted GROUP BY source_key
+                SELECT source_key, min(valid_from) AS since FROM {staging} WHERE NOT _deleted GROUP BY 1
             ), ended AS (
                 UPDATE {current} AS t SET valid_to = f.since, recorded_from = %(now)s, batch_id = %(batch)s,
-                       contract_version = %(version)s, leaf_salt = substr(sha256(%(salt)s || int8send(t.record_id)), 1, 16)
+                       contract_version = %(version)s,
+                       leaf_salt = substr(sha256(%(salt)s || int8send(t.record_id)), 1, 16)
                   FROM first f
                  WHERE t.dataset = %(dataset)s AND t.source_key = f.source_key AND t.valid_from < f.since
                    AND (t.valid_to IS NULL OR t.valid_to > f.since)
@@ -188,7 +203,7 @@ class Merging:
     def _close(self, given: Mapping[str, Any], *, absent: bool) -> int:
         """Move to history what the source no longer has, and periods that it now tells otherwise."""
         return self._scalar(
-            self._candidates()
+            self._candidates()  # noqa: S608
             + """, closed AS (
                 DELETE FROM {current} AS t USING candidate c
                  WHERE t.record_id = c.record_id AND (c.replaced OR %(absent)s)
@@ -212,8 +227,10 @@ class Merging:
         key with another period; that is a correction, not a loss.
         """
         absent = (
-            "SELECT t.record_id, t.source_key, EXISTS (SELECT FROM {staging} k WHERE k.source_key = t.source_key"
-            " AND NOT k._deleted) AS replaced FROM {current} t WHERE t.dataset = %(dataset)s AND t.valid_to IS NULL"
+            "SELECT t.record_id, t.source_key, EXISTS (SELECT FROM {staging} k WHERE k.source_key ="
+            " t.source_key"
+            " AND NOT k._deleted) AS replaced FROM {current} t WHERE t.dataset = %(dataset)s AND"
+            " t.valid_to IS NULL"
             " AND NOT EXISTS (SELECT FROM {staging} s WHERE s.source_key = t.source_key"
             " AND s.valid_from = t.valid_from AND NOT s._deleted)"
         )
@@ -223,10 +240,12 @@ class Merging:
             )
         key = self._tags.sql_row_key.format("c.source_key")
         return (
-            "WITH absent AS MATERIALIZED (" + absent + "), candidate AS MATERIALIZED ("
-            " SELECT c.record_id, c.replaced FROM absent c WHERE NOT EXISTS (SELECT FROM quality.quarantine_row q"
+            "WITH absent AS MATERIALIZED (" + absent + "), candidate AS MATERIALIZED ("  # noqa: S608
+            " SELECT c.record_id, c.replaced FROM absent c WHERE NOT EXISTS (SELECT FROM"
+            " quality.quarantine_row q"
             f" WHERE q.batch_id = %(batch)s AND q.state = 'open' AND q.key_tag = {key})"
-            " UNION ALL SELECT t.record_id, false FROM {current} t JOIN {staging} s ON t.dataset = %(dataset)s"
+            " UNION ALL SELECT t.record_id, false FROM {current} t JOIN {staging} s ON t.dataset ="
+            " %(dataset)s"
             " AND t.source_key = s.source_key AND t.valid_to IS NULL WHERE s._deleted"
             " AND t.record_id NOT IN (SELECT record_id FROM absent))"
         )
@@ -254,7 +273,7 @@ class Merging:
     def _execute(self, statement: str, given: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         own = self._table.column_names
         names = sql.SQL(", ").join
-        query = sql.SQL(statement).format(  # type: ignore[arg-type]
+        query = sql.SQL(statement).format(
             current=self._table.current,
             history=self._table.history,
             staging=self._staging.identifier,

@@ -84,7 +84,8 @@ _TITLES = frozenset(
 )
 _ABBREVIATIONS = {"m": "muhamad", "moh": "muhamad", "muh": "muhamad", "mohd": "muhamad", "muhd": "muhamad",
                   "mochamad": "muhamad", "mochammad": "muhamad", "mohamad": "muhamad", "mohammad": "muhamad",
-                  "muhammad": "muhamad", "moch": "muhamad", "much": "muhamad", "abd": "abdul", "abdoel": "abdul",
+                  "muhammad": "muhamad", "moch": "muhamad", "much": "muhamad", "abd": "abdul",
+                  "abdoel": "abdul",
                   "achmad": "ahmad", "akhmad": "ahmad", "ach": "ahmad"}  # fmt: skip
 # Spelling before 1947 and before 1972; `y` and `i`, doubled letters.
 _SPELLING = (("oe", "u"), ("tj", "c"), ("dj", "j"), ("nj", "ny"), ("sj", "sy"), ("ch", "h"), ("kh", "h"),

@@ -39,7 +39,7 @@ def open_batch(
     Args:
         context: Installation, sources, observer.
         contract: The dataset's contract, which must be in force.
-        window: What to ask for; by default all of a complete snapshot, or what changed since the last publish.
+        window: What to ask for; by default a complete snapshot, or what changed since the last publish.
         run_id: The run on whose behalf; made up when missing.
 
     Raises:
@@ -67,7 +67,8 @@ def batch_of_run(context: SyncContext, contract: Contract, run_id: str) -> Batch
     """The latest batch that a run opened."""
     with context.connection() as connection:
         row = connection.execute(
-            "SELECT batch_id FROM records.batch WHERE dataset_id = %s AND run_id = %s ORDER BY started_at DESC LIMIT 1",
+            "SELECT batch_id FROM records.batch WHERE dataset_id = %s AND run_id = %s ORDER BY"
+            " started_at DESC LIMIT 1",
             [contract.id, run_id],
         ).fetchone()
         return None if row is None else batches.load(connection, row[0], contract)
@@ -87,14 +88,14 @@ def _begin(
             context, connection, contract, active["decision_id"] if active else None
         )
         if not decision.allowed:
-            _refuse(context, connection, contract, decision, active, run_id)
+            _refuse(context, connection, contract, decision, active=active, run_id=run_id)
             return decision, None
         if active is not None and (why := _not_resumable(active, contract)):
             endings.abandon(context, connection, active, contract, why)
             active = None
         if active is not None:
             return None, batches.take_over(connection, active["batch_id"], contract)
-        return None, _insert(context, connection, contract, decision, window, run_id)
+        return None, _insert(context, connection, contract, decision, window=window, run_id=run_id)
 
 
 def _insert(
@@ -102,6 +103,7 @@ def _insert(
     connection: psycopg.Connection[Any],
     contract: Contract,
     decision: Decision,
+    *,
     window: Window | None,
     run_id: str,
 ) -> Batch:
@@ -177,6 +179,7 @@ def _refuse(
     connection: psycopg.Connection[Any],
     contract: Contract,
     decision: Decision,
+    *,
     active: Mapping[str, Any] | None,
     run_id: str,
 ) -> None:

@@ -90,12 +90,13 @@ def publish(context: SyncContext, batch: Batch) -> Published:
         _settle_quarantine(context, connection, batch)
         endings.supersede_held(context, connection, batch)
         _note_state(connection, batch, now)
-        figures = _figures(context, connection, batch, totals, counts, root, now)
+        figures = _figures(context, connection, batch, totals=totals, counts=counts, root=root, now=now)
         append(
             connection,
             endings.draft(
-                context, EntryKind.SYNC_COMPLETED, batch.contract, decision=decision, batch=batch, figures=figures,
-                outcome="completed", details={"snapshot": str(batch.kind), "count": counts.postponed or None},
+                context, EntryKind.SYNC_COMPLETED, batch.contract, decision=decision, batch=batch,
+                figures=figures, outcome="completed",
+                details={"snapshot": str(batch.kind), "count": counts.postponed or None},
             ),
         )  # fmt: skip
         published = Published(
@@ -160,11 +161,12 @@ def _settle_quarantine(context: SyncContext, connection: psycopg.Connection[Any]
         condition, given = "true", {}
     else:
         tag = context.tags.sql_row_key.format("s.source_key")
-        condition = f"r.key_tag IN (SELECT {tag} FROM {{staging}} s)"
+        condition = f"r.key_tag IN (SELECT {tag} FROM {{staging}} s)"  # noqa: S608
         given = context.tags.parameters
     rows = connection.execute(
         sql.SQL(
-            "SELECT r.row_id FROM quality.quarantine_row r WHERE r.dataset_id = %(dataset)s AND r.state = 'open'"  # type: ignore[arg-type]
+            "SELECT r.row_id FROM quality.quarantine_row r WHERE r.dataset_id = %(dataset)s AND r.state"  # noqa: S608
+            " = 'open'"
             f" AND r.batch_id <> %(batch)s AND {condition}"
         ).format(staging=batch.staging.identifier),
         {"dataset": batch.dataset_id, "batch": batch.batch_id, **given},
@@ -178,9 +180,11 @@ def _note_state(connection: psycopg.Connection[Any], batch: Batch, now: datetime
     until = batch.window.until or batch.started_at
     query = sql.SQL(
         "INSERT INTO records.dataset_state AS d (dataset_id, cursor, source_time, batch_id, contract_version,"
-        " open_records, published_at) SELECT %(id)s, %(until)s, %(until)s, %(batch)s, %(version)s, count(*), %(now)s"
+        " open_records, published_at) SELECT %(id)s, %(until)s, %(until)s, %(batch)s, %(version)s,"
+        " count(*), %(now)s"
         " FROM {current} WHERE dataset = %(id)s AND valid_to IS NULL"
-        " ON CONFLICT (dataset_id) DO UPDATE SET open_records = excluded.open_records, batch_id = excluded.batch_id,"
+        " ON CONFLICT (dataset_id) DO UPDATE SET open_records = excluded.open_records, batch_id ="
+        " excluded.batch_id,"
         " contract_version = excluded.contract_version, published_at = excluded.published_at,"
         " cursor = CASE WHEN %(replay)s THEN d.cursor ELSE excluded.cursor END,"
         " source_time = CASE WHEN %(replay)s THEN d.source_time ELSE excluded.source_time END"
@@ -202,6 +206,7 @@ def _figures(
     context: SyncContext,
     connection: psycopg.Connection[Any],
     batch: Batch,
+    *,
     totals: LedgerTotals,
     counts: MergeCounts,
     root: BatchRoot,
@@ -209,8 +214,10 @@ def _figures(
 ) -> Mapping[str, Any]:
     staged = connection.execute(
         sql.SQL(
-            "SELECT (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {staging} WHERE NOT _deleted)"
-            " - (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {current} WHERE dataset = %s"
+            "SELECT (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {staging} WHERE"
+            " NOT _deleted)"
+            " - (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {current} WHERE"
+            " dataset = %s"
             " AND batch_id = %s)"
         ).format(staging=batch.staging.identifier, current=RecordTable.of(batch.contract).current),
         [batch.dataset_id, batch.batch_id],

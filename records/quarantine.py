@@ -42,6 +42,22 @@ __all__ = [
 ]
 
 
+_ROW_TYPES = [
+    "text",
+    "uuid",
+    "text",
+    "int4",
+    "int8",
+    "text",
+    "text[]",
+    "text[]",
+    "jsonb",
+    "bytea",
+    "bytea",
+    "timestamptz",
+]
+
+
 class FieldProblem(Protocol):
     """What is wrong with one field; `schemas.mapping.FieldError` is one."""
 
@@ -106,8 +122,8 @@ def store(
     batch: Batch,
     slice_id: str,
     page_no: int,
-    rejected: Sequence[Rejected],
     *,
+    rejected: Sequence[Rejected],
     repeat: bool = False,
 ) -> None:
     """Seal and keep the rejected rows of a page, in the transaction that notes the page.
@@ -134,9 +150,10 @@ def store(
     tags, now = TagKey.of(keyring), clock.now()
     _copy(
         connection,
-        "quality.quarantine_row (dataset_id, batch_id, slice_id, page_no, position, contract_version, fields, rules,"
+        "quality.quarantine_row (dataset_id, batch_id, slice_id, page_no, position, contract_version,"
+        " fields, rules,"
         " errors, sealed, key_tag, quarantined_at)",
-        ["text", "uuid", "text", "int4", "int8", "text", "text[]", "text[]", "jsonb", "bytea", "bytea", "timestamptz"],
+        _ROW_TYPES,
         (
             (
                 batch.dataset_id, batch.batch_id, slice_id, envelope_no, row.position, batch.contract_version,
@@ -148,7 +165,7 @@ def store(
             for row in rejected
         ),
     )  # fmt: skip
-    _store_tags(connection, batch, slice_id, envelope_no, rejected, tags)
+    _store_tags(connection, batch, slice_id, envelope_no, rejected=rejected, tags=tags)
 
 
 def _store_tags(
@@ -156,6 +173,7 @@ def _store_tags(
     batch: Batch,
     slice_id: str,
     envelope_no: int,
+    *,
     rejected: Sequence[Rejected],
     tags: TagKey,
 ) -> None:
@@ -209,7 +227,8 @@ def list_rows(
     """List quarantined rows by id: where and why, nothing personal."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
-            "SELECT row_id, dataset_id, batch_id, slice_id, position, fields, rules, errors, state, quarantined_at"
+            "SELECT row_id, dataset_id, batch_id, slice_id, position, fields, rules, errors, state,"
+            " quarantined_at"
             " FROM quality.quarantine_row WHERE row_id > %(after)s"
             " AND (%(dataset)s::text IS NULL OR dataset_id = %(dataset)s)"
             " AND (%(batch)s::uuid IS NULL OR batch_id = %(batch)s)"
@@ -267,8 +286,12 @@ def open_rows(
         OpenedRow(
             _quarantined(row),
             open_row(
-                keyring, row["kid"], row["sealed_key"], Place(row["batch_id"], row["slice_id"], row["page_no"]),
-                row["position"], row["sealed"],
+                keyring,
+                row["kid"],
+                row["sealed_key"],
+                place=Place(row["batch_id"], row["slice_id"], row["page_no"]),
+                position=row["position"],
+                sealed=row["sealed"],
             ),
         )
         for row in found
@@ -310,8 +333,8 @@ def discard(installation: Installation, row_ids: Sequence[int], *, actor: str, r
 
 def _quarantined(row: Mapping[str, Any]) -> QuarantinedRow:
     return QuarantinedRow(
-        row["row_id"], row["dataset_id"], row["batch_id"], row["slice_id"], row["position"], tuple(row["fields"]),
-        tuple(row["rules"]), tuple(row["errors"]), row["state"], row["quarantined_at"],
+        row["row_id"], row["dataset_id"], row["batch_id"], row["slice_id"], row["position"],
+        tuple(row["fields"]), tuple(row["rules"]), tuple(row["errors"]), row["state"], row["quarantined_at"],
     )  # fmt: skip
 
 

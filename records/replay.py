@@ -88,7 +88,7 @@ def replay(
         totals = ledger.totals(connection, batch)
     done = Replayed(len(opened), totals.accepted, totals.rejected, assessment, published)
     if published is not None:
-        _settle(context, contract, batch, opened, done, actor, reason)
+        _settle(context, contract, batch, opened, done, actor=actor, reason=reason)
     return done
 
 
@@ -170,6 +170,7 @@ def _settle(
     batch: Batch,
     opened: Sequence[OpenedRow],
     done: Replayed,
+    *,
     actor: str,
     reason: str,
 ) -> None:

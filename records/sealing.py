@@ -75,7 +75,7 @@ def seal_page(keyring: Keyring, place: Place) -> Envelope:
 
 
 def open_row(
-    keyring: Keyring, kid: str, sealed_key: bytes, place: Place, position: int, sealed: bytes
+    keyring: Keyring, kid: str, sealed_key: bytes, *, place: Place, position: int, sealed: bytes
 ) -> dict[str, Any]:
     """Open one row; needs the private key.
 

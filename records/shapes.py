@@ -1,4 +1,4 @@
-"""The shapes of the datasets in force, as the hot path needs them, kept in memory until a contract changes."""
+"""The shapes of the datasets in force, kept in memory for the hot path until a contract changes."""
 
 from __future__ import annotations
 

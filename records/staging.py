@@ -6,7 +6,7 @@ means that loading meets no index, assessing sees exactly the batch, and clearin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,7 @@ class PageFigures:
 
     rows: int
     checksum: Decimal
+    last_place: str = field(default="(0,0)", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Staging:
         columns = sql.SQL(", ").join(
             sql.SQL("{} {}").format(
                 sql.Identifier(name),
-                sql.SQL(kind if name in _NULLABLE or name not in STAGING_COLUMNS else f"{kind} NOT NULL"),  # type: ignore[arg-type]
+                sql.SQL(kind if name in _NULLABLE or name not in STAGING_COLUMNS else f"{kind} NOT NULL"),
             )
             for name, kind in self.columns
         )
@@ -101,27 +102,21 @@ class Staging:
             for row in frame.select([name for name, _ in self.columns]).iter_rows():
                 write(row)
 
-    def end_block(self, connection: psycopg.Connection[Any]) -> int:
-        """The last block of the table: rows written from now on stand there or behind it."""
-        row = connection.execute(
-            "SELECT greatest(pg_relation_size(%s::regclass) / 8192 - 1, 0)", [f"staging.{self.name}"]
-        ).fetchone()
-        return int(row[0]) if row else 0
-
     def page_figures(
-        self, connection: psycopg.Connection[Any], slice_no: int, page_no: int, *, from_block: int = 0
+        self, connection: psycopg.Connection[Any], slice_no: int, page_no: int, *, after: str = "(0,0)"
     ) -> PageFigures:
-        """Count and sum one page, looking only from a block on."""
+        """Count and sum one page, looking only behind the last row of the page before."""
         row = self._run(
             connection,
-            "SELECT count(*), coalesce(sum(hash_record_extended(s, 0)), 0) FROM {table} s"
-            " WHERE s.ctid >= %(start)s::tid AND s._slice = %(slice)s AND s._page = %(page)s",
-            start=f"({from_block},0)",
+            "SELECT count(*), coalesce(sum(hash_record_extended(s, 0)), 0), coalesce(max(s.ctid),"
+            " %(after)s::tid)::text"
+            " FROM {table} s WHERE s.ctid >= %(after)s::tid AND s._slice = %(slice)s AND s._page = %(page)s",
+            after=after,
             slice=slice_no,
             page=page_no,
         ).fetchone()
         assert row is not None
-        return PageFigures(row[0], row[1])
+        return PageFigures(*row)
 
     def all_figures(self, connection: psycopg.Connection[Any]) -> dict[tuple[int, int], PageFigures]:
         """Count and sum every page."""
@@ -163,5 +158,5 @@ class Staging:
         columns: sql.Composable | None = None,
         **given: Any,
     ) -> psycopg.Cursor[Any]:
-        query = sql.SQL(statement).format(table=self.identifier, columns=columns or sql.SQL(""))  # type: ignore[arg-type]
+        query = sql.SQL(statement).format(table=self.identifier, columns=columns or sql.SQL(""))
         return connection.execute(query, given or None)

@@ -100,7 +100,7 @@ def assess(context: SyncContext, batch: Batch) -> Assessment:
                 return _assessed_before(connection, batch)
             assessing.quarantine_duplicates(connection, context.installation.keyring, batch)
         batch.staging.analyze(connection)
-        totals = ledger.check(connection, batch)
+        totals = ledger.complete_totals(connection, batch)
         findings = assessing.findings_of_batch(
             connection, batch, totals, Merging(connection, batch, context.tags).closings()
         )
@@ -149,7 +149,7 @@ def run_sync(
     except Exception as error:
         fail(context, batch, error, step=step)
         raise
-    return _report(context, batch, landed, assessment, published, seconds)
+    return _report(context, batch, landed, assessment=assessment, published=published, seconds=seconds)
 
 
 def _measured(context: SyncContext, batch: Batch, totals: LedgerTotals) -> list[Finding]:
@@ -211,7 +211,7 @@ def _reject_page(context: SyncContext, batch: Batch, landed: Landed) -> None:
                 checked=landed.read,
                 failed=landed.rejected,
                 passed=False,
-                description=f"At most {batch.contract.error_budget.page:.0%} of the rows of a page are quarantined.",
+                description=f"A page has at most {batch.contract.error_budget.page:.0%} rejected rows.",
             )
         ]
     )
@@ -225,9 +225,10 @@ def _reject_page(context: SyncContext, batch: Batch, landed: Landed) -> None:
 def _rejected(batch: Batch, found: Assessment) -> LintasError:
     broken = found.broken[0]
     return BatchRejected(
-        f"The batch of {batch.dataset_id} was rejected: {broken.failed} of {broken.checked} rows cannot be used",
+        f"The batch of {batch.dataset_id} was rejected: {broken.failed} of {broken.checked} rows cannot"
+        " be used",
         why=broken.description,
-        remedy=f"`lintas quarantine list {batch.dataset_id}` names the reasons; mend the source or the contract",
+        remedy=f"See the reasons by `lintas quarantine list {batch.dataset_id}`; mend source or contract",
         batch=str(batch.batch_id),
         rules=found.broken_rules,
     )
@@ -237,6 +238,7 @@ def _report(
     context: SyncContext,
     batch: Batch,
     landed: list[Landed],
+    *,
     assessment: Assessment,
     published: Published | None,
     seconds: StepSeconds,

@@ -114,13 +114,14 @@ def publish_contract(connection: psycopg.Connection[Any], contract: Contract) ->
     create_record_table(connection, contract.record_type)
     connection.execute(
         """
-        INSERT INTO records.dataset (dataset_id, agency, record_type, table_name, columns, order_columns, subject_column,
-            closed_world, freshness, mode, contract_version, contract_hash, published_at)
-        VALUES (%(id)s, %(agency)s, %(type)s, %(table)s, %(columns)s, %(order)s, %(subject)s, %(closed)s, %(freshness)s,
-            %(mode)s, %(version)s, %(hash)s, %(now)s)
-        ON CONFLICT (dataset_id) DO UPDATE SET (record_type, table_name, columns, order_columns, subject_column,
-            closed_world, freshness, mode, contract_version, contract_hash, published_at) = (excluded.record_type,
-            excluded.table_name, excluded.columns, excluded.order_columns, excluded.subject_column, excluded.closed_world,
+        INSERT INTO records.dataset (dataset_id, agency, record_type, table_name, columns, order_columns,
+            subject_column, closed_world, freshness, mode, contract_version, contract_hash, published_at)
+        VALUES (%(id)s, %(agency)s, %(type)s, %(table)s, %(columns)s, %(order)s, %(subject)s, %(closed)s,
+            %(freshness)s, %(mode)s, %(version)s, %(hash)s, %(now)s)
+        ON CONFLICT (dataset_id) DO UPDATE SET (record_type, table_name, columns, order_columns,
+            subject_column, closed_world, freshness, mode, contract_version, contract_hash, published_at)
+            = (excluded.record_type, excluded.table_name, excluded.columns, excluded.order_columns,
+            excluded.subject_column, excluded.closed_world,
             excluded.freshness, excluded.mode, excluded.contract_version, excluded.contract_hash,
             excluded.published_at)
         """,
@@ -210,8 +211,7 @@ def create_record_table(connection: psycopg.Connection[Any], record_type: Record
 
 def _create(connection: psycopg.Connection[Any], name: str, columns: list[tuple[str, str]]) -> None:
     described = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(sql_type))  # type: ignore[arg-type]
-        for column, sql_type in columns
+        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(sql_type)) for column, sql_type in columns
     )
     connection.execute(
         sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}) WITH (fillfactor = 90)").format(
@@ -238,6 +238,4 @@ def _run(
     connection: psycopg.Connection[Any], statement: str, table: str, *identifiers: str, index: str = ""
 ) -> None:
     parts = [sql.Identifier("records", table), *map(sql.Identifier, identifiers)]
-    connection.execute(
-        sql.SQL(statement).format(*parts, index=sql.Identifier(index or table))  # type: ignore[arg-type]
-    )
+    connection.execute(sql.SQL(statement).format(*parts, index=sql.Identifier(index or table)))

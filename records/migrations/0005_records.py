@@ -57,7 +57,8 @@ CREATE TABLE records.batch (
     reason            text,
     report            jsonb
 );
-CREATE UNIQUE INDEX batch_active ON records.batch (dataset_id) WHERE status IN ('open', 'assessed', 'released');
+CREATE UNIQUE INDEX batch_active ON records.batch (dataset_id)
+    WHERE status IN ('open', 'assessed', 'released');
 CREATE INDEX batch_dataset ON records.batch (dataset_id, started_at);
 
 CREATE TABLE records.page (
@@ -221,8 +222,9 @@ GRANT USAGE, CREATE ON SCHEMA staging TO lintas_ingest;
 GRANT USAGE ON SCHEMA staging TO lintas_steward;
 
 GRANT USAGE ON SEQUENCE records.record_id TO lintas_ingest;
-GRANT SELECT ON records.dataset, records.dataset_state, records.batch, records.change_feed, quality.assessment,
-    quality.score, quality.flag TO lintas_ingest, lintas_api, lintas_steward, lintas_auditor;
+GRANT SELECT ON records.dataset, records.dataset_state, records.batch, records.change_feed,
+    quality.assessment, quality.score, quality.flag
+    TO lintas_ingest, lintas_api, lintas_steward, lintas_auditor;
 GRANT SELECT (batch_id, slice_id, page_no, attempt, next_position, rows_read, rows_accepted, rows_rejected,
     checksum, complete, landed_at) ON records.page TO lintas_steward, lintas_auditor;
 
@@ -231,11 +233,13 @@ GRANT INSERT, UPDATE ON records.batch, records.dataset_state, quality.assessment
 GRANT SELECT, INSERT, UPDATE ON records.page TO lintas_ingest;
 GRANT INSERT ON records.change_feed TO lintas_ingest;
 GRANT DELETE ON quality.score, quality.flag TO lintas_ingest;
-GRANT SELECT, INSERT, UPDATE, DELETE ON quality.held_tag, quality.quarantine_tag TO lintas_ingest, lintas_steward;
+GRANT SELECT, INSERT, UPDATE, DELETE ON quality.held_tag, quality.quarantine_tag
+    TO lintas_ingest, lintas_steward;
 GRANT INSERT ON quality.quarantine_page, quality.quarantine_row TO lintas_ingest;
 GRANT SELECT (batch_id, slice_id, page_no) ON quality.quarantine_page TO lintas_ingest;
-GRANT SELECT (row_id, dataset_id, batch_id, slice_id, page_no, position, contract_version, fields, rules, errors,
-    key_tag, state, quarantined_at, resolved_at, resolved_by) ON quality.quarantine_row TO lintas_ingest;
+GRANT SELECT (row_id, dataset_id, batch_id, slice_id, page_no, position, contract_version, fields, rules,
+    errors, key_tag, state, quarantined_at, resolved_at, resolved_by) ON quality.quarantine_row
+    TO lintas_ingest;
 GRANT UPDATE (state, resolved_at, resolved_by) ON quality.quarantine_row TO lintas_ingest, lintas_steward;
 GRANT SELECT ON quality.quarantine_page, quality.quarantine_row TO lintas_steward;
 GRANT UPDATE (status, ended_at, released_by, reason) ON records.batch TO lintas_steward;

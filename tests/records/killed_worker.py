@@ -1,4 +1,4 @@
-"""A process of its own that runs a sync and is killed where it is told to be: `python killed_worker.py ROWS WHERE`."""
+"""A process that runs a sync and is killed where it is told to be: `python killed_worker.py ROWS WHERE`."""
 
 from __future__ import annotations
 

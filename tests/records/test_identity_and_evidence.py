@@ -122,8 +122,10 @@ def test_absence_from_an_open_world_is_unknown(city: World) -> None:
 
 def test_two_records_that_disagree_are_a_conflict(city: World) -> None:
     city.execute(
-        "INSERT INTO records.tax_standing_v1 SELECT nextval('records.record_id'), agency, dataset, source_key || 'x',"
-        " valid_from, valid_to, recorded_from, batch_id, contract_version, content_hash, leaf_salt, npwp, nik, name,"
+        "INSERT INTO records.tax_standing_v1 SELECT nextval('records.record_id'), agency, dataset,"
+        " source_key || 'x',"
+        " valid_from, valid_to, recorded_from, batch_id, contract_version, content_hash, leaf_salt,"
+        " npwp, nik, name,"
         " tax_year, 'not_valid', reason, issued_on FROM records.tax_standing_v1 WHERE tax_year = 2026"
     )
     found = ask(city, STANDING)["tax"]

@@ -1,4 +1,4 @@
-"""`kill -9` of a real process inside `land` and inside `publish`: the next run ends with exactly the right rows."""
+"""`kill -9` of a real process inside `land` and `publish`: the next run has exactly the right rows."""
 
 from __future__ import annotations
 

@@ -111,10 +111,12 @@ def test_what_is_sealed_opens_to_the_same_row_and_only_in_its_place(tmp_path_fac
     place = Place(UUID(int=1), "all", 3)
     envelope = seal_page(keyring, place)
     sealed = envelope.seal(7, row)
-    assert open_row(keyring, envelope.kid, envelope.sealed_key, place, 7, sealed) == row
+    assert open_row(keyring, envelope.kid, envelope.sealed_key, place=place, position=7, sealed=sealed) == row
     for elsewhere, position in ((place, 8), (replace(place, page_no=4), 7)):
         with pytest.raises(SealBroken):
-            open_row(keyring, envelope.kid, envelope.sealed_key, elsewhere, position, sealed)
+            open_row(
+                keyring, envelope.kid, envelope.sealed_key, place=elsewhere, position=position, sealed=sealed
+            )
 
 
 _KEYRINGS: list[Keyring] = []

@@ -39,8 +39,9 @@ def person(number: int, **changes: Any) -> dict[str, Any]:
     """A row of the civil registry."""
     row = {
         "nik": nik_of(number), "no_kk": f"35760201012{number:05d}"[:16], "nama_lgkp": "BUDI SANTOSO",
-        "tmpt_lhr": "MOJOKERTO", "tgl_lhr": date(1990, 1, 1), "jenis_klmin": 1, "stat_kwn": 1, "stat_hbkel": 1,
-        "no_prop": 35, "no_kab": 76, "no_kec": 2, "no_kel": 1001, "alamat": "JL. MAJAPAHIT 1", "no_rt": "001",
+        "tmpt_lhr": "MOJOKERTO", "tgl_lhr": date(1990, 1, 1), "jenis_klmin": 1, "stat_kwn": 1,
+        "stat_hbkel": 1, "no_prop": 35, "no_kab": 76, "no_kec": 2, "no_kel": 1001,
+        "alamat": "JL. MAJAPAHIT 1", "no_rt": "001",
         "no_rw": "002", "nik_ibu": None, "nik_ayah": None,
     }  # fmt: skip
     return row | changes
@@ -66,14 +67,15 @@ def tax(number: int, **changes: Any) -> dict[str, Any]:
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     PERSONS: {
-        "nik": pl.String, "no_kk": pl.String, "nama_lgkp": pl.String, "tmpt_lhr": pl.String, "tgl_lhr": pl.Date,
-        "jenis_klmin": pl.Int16, "stat_kwn": pl.Int16, "stat_hbkel": pl.Int16, "no_prop": pl.Int16,
+        "nik": pl.String, "no_kk": pl.String, "nama_lgkp": pl.String, "tmpt_lhr": pl.String,
+        "tgl_lhr": pl.Date, "jenis_klmin": pl.Int16, "stat_kwn": pl.Int16, "stat_hbkel": pl.Int16,
+        "no_prop": pl.Int16,
         "no_kab": pl.Int16, "no_kec": pl.Int16, "no_kel": pl.Int32, "alamat": pl.String, "no_rt": pl.String,
         "no_rw": pl.String, "nik_ibu": pl.String, "nik_ayah": pl.String,
     },
     DEATHS: {
-        "nik": pl.String, "tgl_mati": pl.Date, "tgl_lapor": pl.Date, "no_akta": pl.String, "no_prop": pl.Int16,
-        "no_kab": pl.Int16, "no_kec": pl.Int16,
+        "nik": pl.String, "tgl_mati": pl.Date, "tgl_lapor": pl.Date, "no_akta": pl.String,
+        "no_prop": pl.Int16, "no_kab": pl.Int16, "no_kec": pl.Int16,
     },
     TAX: dict.fromkeys(
         ["npwp16", "nama_wp", "tahun_kswp", "status_kswp", "alasan", "tanggal_terbit"], pl.String
