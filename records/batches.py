@@ -73,7 +73,7 @@ class Batch:
         kind: A complete snapshot, an increment, or a replay from quarantine.
         attempt: The number that fences older workers.
         status: Where it stood when this worker took it.
-        run_id: The run that opened it.
+        run_id: The run that works on it.
         decision_id: The decision under which it collects.
         window: What is asked of the source.
         slices: The parts in which it is read; empty until planned.

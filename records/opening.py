@@ -94,6 +94,9 @@ def _begin(
             endings.abandon(context, connection, active, contract, why)
             active = None
         if active is not None:
+            connection.execute(
+                "UPDATE records.batch SET run_id = %s WHERE batch_id = %s", [run_id, active["batch_id"]]
+            )
             return None, batches.take_over(connection, active["batch_id"], contract)
         return None, _insert(context, connection, contract, decision, window=window, run_id=run_id)
 
