@@ -6,6 +6,7 @@ person who was confirmed, so trying numbers leaves no trace of a person anywhere
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ _BY_IDENTIFIER = "the record carries the subject's number"
 
 @dataclass(frozen=True, slots=True)
 class Applicant:
-    """Who an application says it is about: a number, and at least one second element."""
+    """Who an application says it is about: a number, and a second element that tells more than the number."""
 
     nik: Nik = field(repr=False)
     name: str | None = field(default=None, repr=False)
@@ -58,9 +59,9 @@ class Applicant:
     family_card_number: FamilyCardNumber | None = field(default=None, repr=False)
 
     @property
-    def elements(self) -> int:
-        """How many second elements there are."""
-        return sum(each is not None for each in (self.name, self.birth_date, self.family_card_number))
+    def has_second_element(self) -> bool:
+        """Whether anything is given that the number itself does not tell: digits 7 to 12 are the birth date."""
+        return self.name is not None or self.family_card_number is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def confirm(
     now, tags = clock.now(), TagKey.of(vault.keyring)
     tag = tags.subject(applicant.nik.value)
     with connection.transaction():
+        _one_attempt_at_a_time(connection, tag, consumer)
         people, failures = _look_up(connection, applicant.nik.value, tag, consumer, now)
         matched = failures < ATTEMPTS and any(_matches(applicant, person) for person in people)
         if not matched:
@@ -277,9 +279,9 @@ def _nobody() -> sql.Composed:
 
 
 def _matches(applicant: Applicant, person: Mapping[str, Any]) -> bool:
-    """Every element given must match, and there must be one; all are compared, whatever the first says."""
+    """Every element given must match, a second one among them; all are compared, whatever the first says."""
     results = list(_compared(applicant, person))
-    return bool(results) and all(results)
+    return applicant.has_second_element and all(results)
 
 
 def _compared(applicant: Applicant, person: Mapping[str, Any]) -> Iterable[bool]:
@@ -290,6 +292,12 @@ def _compared(applicant: Applicant, person: Mapping[str, Any]) -> Iterable[bool]
     if applicant.family_card_number is not None:
         known = (person["family_card_number"] or "").encode()
         yield hmac.compare_digest(applicant.family_card_number.value.encode(), known)
+
+
+def _one_attempt_at_a_time(connection: psycopg.Connection[Any], tag: bytes, consumer: str) -> None:
+    """Many attempts at once must not all see the count that was there before the first of them failed."""
+    key = hashlib.sha256(b"attempt\x00" + tag + consumer.encode()).digest()[:8]
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(key, signed=True)])
 
 
 def _count_failure(connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime) -> None:

@@ -150,7 +150,7 @@ class Portal:
 
         Args:
             service: Identifier of the service.
-            applicant: `nik` with `name`, `birth_date` or `family_card_number`.
+            applicant: `nik` with `name` or `family_card_number` (and `birth_date`).
             claims: What the application states.
             wait: Seconds to wait for the receipt.
             idempotency_key: One is made when left out.

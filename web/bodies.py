@@ -19,18 +19,20 @@ class Body(BaseModel):
 
 
 class ApplicantBody(Body):
-    """The person concerned: the NIK and at least one second element that must match."""
+    """The person concerned: the NIK and a second element, the name or the family card; all given must match."""
 
     nik: Digits16 = Field(description="NIK of the person")
     name: Annotated[str, StringConstraints(min_length=2, max_length=200)] | None = Field(
         default=None, description="Name as registered; titles and spelling variants are forgiven"
     )
-    birth_date: date | None = Field(default=None, description="Day of birth")
+    birth_date: date | None = Field(
+        default=None, description="Day of birth; the NIK tells it, so it is no second element by itself"
+    )
     family_card_number: Digits16 | None = Field(default=None, description="Number of the family card")
 
     @model_validator(mode="after")
     def _second_element(self) -> Self:
-        if self.name is None and self.birth_date is None and self.family_card_number is None:
+        if self.name is None and self.family_card_number is None:
             raise ValueError("a second element is needed")
         return self
 

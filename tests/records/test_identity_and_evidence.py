@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ PERSON = Need("person", PERSONS, ("birth_date", "region_code"))
 DEATH = Need("death", DEATHS, ("death_date",))
 STANDING = Need("tax", TAX, ("standing", "tax_year"))
 BIRTH = date(1990, 1, 1)
+NAME = "BUDI SANTOSO"
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def asking(world: World, number: int = 1) -> Iterator[tuple[Any, ConfirmedSubjec
     with world.api() as connection, world.vault() as vault:
         yield (
             connection,
-            confirm(connection, vault, Applicant(Nik.parse(nik_of(number)), birth_date=BIRTH), "office"),
+            confirm(connection, vault, Applicant(Nik.parse(nik_of(number)), name=NAME), "office"),
         )
 
 
@@ -179,7 +181,7 @@ def test_every_failed_match_looks_the_same(city: World) -> None:
         [
             Applicant(known),
             Applicant(known, name="ORANG LAIN"),
-            Applicant(known, birth_date=date(1991, 1, 1)),
+            Applicant(known, birth_date=BIRTH),
             Applicant(known, name="BUDI SANTOSO", birth_date=date(1991, 1, 1)),
             Applicant(known, family_card_number=card),
             Applicant(unknown, name="BUDI SANTOSO", birth_date=BIRTH),
@@ -197,7 +199,7 @@ def test_a_number_that_was_not_matched_leaves_no_handle(city: World) -> None:
 def test_too_many_attempts_are_refused_even_with_the_right_element_and_only_for_that_office(
     city: World,
 ) -> None:
-    wrong, right = (Applicant(Nik.parse(nik_of(1)), birth_date=day) for day in (date(1991, 1, 1), BIRTH))
+    wrong, right = (Applicant(Nik.parse(nik_of(1)), name=name) for name in ("ORANG LAIN", NAME))
     with city.api() as connection, city.vault() as vault:
         for _ in range(ATTEMPTS):
             with pytest.raises(SubjectNotMatched):
@@ -207,6 +209,36 @@ def test_too_many_attempts_are_refused_even_with_the_right_element_and_only_for_
         confirm(connection, vault, right, "another office")
         with clock.shifted(ATTEMPT_WINDOW + timedelta(seconds=1)):
             confirm(connection, vault, right, "office")
+
+
+def test_a_birth_date_is_no_second_element_because_the_number_tells_it(city: World) -> None:
+    nik = Nik.parse(nik_of(1))
+    assert nik.value[6:12] == BIRTH.strftime("%d%m%y")
+    refusals(city, [Applicant(nik, birth_date=BIRTH)])
+    with city.api() as connection, city.vault() as vault:
+        confirm(connection, vault, Applicant(nik, name=NAME, birth_date=BIRTH), "another office")
+
+
+def test_attempts_made_at_once_are_no_way_around_the_limit(city: World) -> None:
+    guesses, tried, begin = 4 * ATTEMPTS, [], Barrier(4 * ATTEMPTS)
+
+    def guess(vault: Any, number: int) -> None:
+        applicant = Applicant(Nik.parse(nik_of(1)), name=f"ORANG LAIN {number}")
+        with city.api() as connection:
+            begin.wait()
+            try:
+                confirm(connection, vault, applicant, "office")
+            except (SubjectNotMatched, TooManyAttempts) as error:
+                tried.append(type(error))
+
+    with city.vault() as vault:
+        threads = [Thread(target=guess, args=(vault, number)) for number in range(guesses)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert tried.count(SubjectNotMatched) == ATTEMPTS
+    assert tried.count(TooManyAttempts) == guesses - ATTEMPTS
 
 
 @pytest.mark.parametrize(

@@ -61,12 +61,12 @@ class Citizen:
     @property
     def applicant(self) -> Applicant:
         return Applicant(
-            nik=Nik.parse(self.nik), name=None, birth_date=self.birth_date, family_card_number=None
+            nik=Nik.parse(self.nik), name=self.name, birth_date=self.birth_date, family_card_number=None
         )
 
     @property
     def body(self) -> dict[str, Any]:
-        return {"nik": self.nik, "birth_date": self.birth_date.isoformat()}
+        return {"nik": self.nik, "name": self.name, "birth_date": self.birth_date.isoformat()}
 
     def question(self, **changes: Any) -> Question:
         given: dict[str, Any] = {"service": SERVICE, "applicant": self.applicant, "claims": CLAIMS}
