@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -191,6 +192,7 @@ def verify_promise(token: str, public_jwks: Sequence[Mapping[str, Any]]) -> Prom
         raise NoteInvalid("The promise is malformed, or not signed by a known key of the bus.") from error
 
 
+@lru_cache(maxsize=8)
 def _private_jwk(key: KeyPair) -> OKPKey:
     return OKPKey.import_key(
         {**key.public_jwk, "d": _base64url(key.secret)} if key.algorithm == "ed25519" else {}

@@ -108,7 +108,7 @@ def _consent(connection: Connection[Any], request: ExchangeRequest) -> ConsentFa
 def _consent_fact(payload: bytes, digest: str) -> ConsentFact:
     if sha256_hex(payload) != digest:
         raise RevisionBroken("The bytes of a stored consent do not match their hash")
-    return ConsentRevision.model_validate_json(payload).as_fact()
+    return ConsentRevision.model_validate_json(payload).as_fact(digest)
 
 
 class _TermsCache:

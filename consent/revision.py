@@ -126,10 +126,10 @@ class ConsentRevision(BaseModel):
         given |= {"state": state, "revision": self.revision + 1, "predecessor": self.hash}
         return ConsentRevision.model_validate(given)
 
-    def as_fact(self) -> ConsentFact:
-        """What a decision looks at."""
+    def as_fact(self, digest: str | None = None) -> ConsentFact:
+        """What a decision looks at; `digest` is the hash where the caller has just checked it."""
         return ConsentFact(
-            reference=self.reference,
+            reference=RevisionReference(str(self.consent_id), self.revision, digest or self.hash),
             subject=SubjectHandle(self.subject),
             consumer=self.consumer,
             purpose=self.purpose,

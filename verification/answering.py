@@ -19,13 +19,12 @@ from __future__ import annotations
 import hashlib
 from uuid import UUID
 
-from records.evidence import evidence as evidence_of
-from records.identity import ConfirmedSubject
-
 from audit.entry import EntryKind
 from audit.log import append
 from consent.decision import Decision
 from foundation import clock, telemetry
+from records.evidence import evidence as evidence_of
+from records.identity import ConfirmedSubject
 from verification import answers, idempotency, referrals
 from verification.answers import AnswerRecord
 from verification.claims import check_claims
@@ -124,7 +123,11 @@ def _commit(
         details=details,
         sealed=personal,
     )
-    with telemetry.span("verification.commit"), committing(session, decision, subject.keys):
+    with (
+        telemetry.span("verification.commit"),
+        committing(session, decision, subject.keys),
+        connection.pipeline(),  # nothing written here waits for what was written before it
+    ):
         promise = append(connection, draft)
         given = GivenAnswer(
             answer_id=composed.answer_id,

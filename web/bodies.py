@@ -19,7 +19,7 @@ class Body(BaseModel):
 
 
 class ApplicantBody(Body):
-    """The person concerned: the NIK and a second element, the name or the family card; all given must match."""
+    """The person concerned: the NIK and a second element (name or family card); all given must match."""
 
     nik: Digits16 = Field(description="NIK of the person")
     name: Annotated[str, StringConstraints(min_length=2, max_length=200)] | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
 
     settings = installation.settings
     hosts = sorted({settings.api_host, "127.0.0.1", "localhost", "::1"} - {"0.0.0.0", "::"})  # noqa: S104
+    logging.getLogger("uvicorn.access").disabled = True  # it would write whole URLs; ours writes routes
     certificate, key = installation.authority.issue("api", hosts)
     return uvicorn.Config(
         create_app(installation) if workers == 1 else "web.server:worker_app",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from audit.errors import ReceiptNotReady
 from audit.receipt import Receipt, receipt
-from foundation.canonical import canonical_json
 from verification import answers
 from verification.answering import answer
 from verification.journey import Asker, GivenAnswer, Question
@@ -119,7 +119,7 @@ def _question(body: VerificationBody) -> Question:
         purpose=body.purpose,
         case_number=body.case_number,
         officer=body.officer,
-        request=canonical_json(body.model_dump(mode="json")),
+        request=orjson.dumps(body.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS),
     )
 
 
