@@ -16,7 +16,7 @@ _SETTINGS = """# Settings
 
 Every setting is an environment variable. `lintas settings` shows the values in use; a variable that begins
 with `LINTAS_` and is not listed here is an error, so that a typing mistake does not pass in silence.
-The only exception are secrets of agencies, `LINTAS_SECRET_<AGENCY>_…`, which contracts refer to as `env:…`.
+The only exception are secrets of agencies, `LINTAS_SECRET_<AGENCY>__…`, which contracts refer to as `env:…`.
 
 This page is made from `foundation/settings.py`.
 """

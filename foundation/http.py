@@ -23,6 +23,7 @@ import httpx
 import stamina
 
 from foundation.errors import LintasError, RetryLater
+from foundation.http_body import ACCEPTED_ENCODINGS, read_body
 from foundation.http_credentials import (
     BasicCredentials,
     Credentials,
@@ -314,24 +315,10 @@ class HttpClient:
                 headers={**request.headers, **ours},
                 timeout=timeout,
             ) as reply:
-                body = self._read(reply, request.endpoint, ends_at)
+                limit = self.limits.body_bytes
+                body = read_body(reply, request.endpoint, limit=limit, ends_at=ends_at)
                 headers = {name.lower(): value for name, value in reply.headers.items()}
                 return HttpResponse(reply.status_code, headers, body, request.endpoint)
-
-    def _read(self, reply: httpx.Response, endpoint: str, ends_at: float) -> bytes:
-        body = bytearray()
-        for chunk in reply.iter_bytes():
-            body += chunk
-            if len(body) > self.limits.body_bytes:
-                raise BodyTooLarge(
-                    f"The reply of {endpoint} is larger than {self.limits.body_bytes} bytes",
-                    remedy="Ask for smaller pages",
-                    endpoint=endpoint,
-                    limit=self.limits.body_bytes,
-                )
-            if time.monotonic() > ends_at:
-                raise too_slow(endpoint)
-        return bytes(body)
 
     def _open(self) -> httpx.Client:
         with self._lock:
@@ -341,7 +328,11 @@ class HttpClient:
                     transport=transport,
                     follow_redirects=False,
                     trust_env=False,
-                    headers={"User-Agent": "lintas", "Accept": "application/json, */*;q=0.1"},
+                    headers={
+                        "User-Agent": "lintas",
+                        "Accept": "application/json, */*;q=0.1",
+                        "Accept-Encoding": ACCEPTED_ENCODINGS,
+                    },
                 )
             return self._client
 

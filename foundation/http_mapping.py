@@ -27,7 +27,7 @@ from foundation.http_errors import (
     UnexpectedContent,
 )
 
-__all__ = ["map_http_error", "mapped", "refusal", "too_slow"]
+__all__ = ["map_http_error", "mapped", "refusal", "too_slow", "undecodable"]
 
 
 @contextmanager
@@ -156,7 +156,8 @@ def _broken_off(endpoint: str) -> LintasError:
     return _unreachable(f"The connection to {endpoint} broke off", endpoint)
 
 
-def _undecodable(endpoint: str) -> LintasError:
+def undecodable(endpoint: str) -> LintasError:
+    """Return the error of a body that is packed wrongly, or in a way that was not asked for."""
     return UnexpectedContent(
         f"The reply of {endpoint} cannot be decompressed",
         remedy="Ask the agency to check the compression of its server",
@@ -169,5 +170,5 @@ _MAPPING: tuple[tuple[tuple[type[Exception], ...], Callable[[str], LintasError]]
     ((httpx.PoolTimeout,), _all_busy),
     ((httpx.TimeoutException,), too_slow),
     ((httpx.NetworkError, httpx.RemoteProtocolError), _broken_off),
-    ((httpx.DecodingError,), _undecodable),
+    ((httpx.DecodingError,), undecodable),
 )

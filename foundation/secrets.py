@@ -5,7 +5,8 @@ resolver belongs to one agency and opens nothing outside that agency's own names
 agency's contract cannot borrow another's password:
 
 =============================  ====================================================================
-``env:NAME``                   ``NAME`` begins with ``LINTAS_SECRET_<AGENCY>_``
+``env:NAME``                   ``NAME`` begins with ``LINTAS_SECRET_<AGENCY>__`` (two underscores, so that
+                               ``dinas`` cannot read what belongs to ``dinas-kesehatan``)
 ``file:PATH``                  below ``<home>/secrets/<agency>/``; mode 0600, no links out
 ``airflow:CONN_ID``            ``CONN_ID`` begins with ``<agency>.``; only inside Airflow's tasks
 ``vault:PATH#FIELD``           ``PATH`` begins with ``<agency>/`` (HashiCorp Vault, KV v2)
@@ -112,7 +113,7 @@ class SecretResolver:
         return SecretStr(openers[parsed.scheme](parsed))
 
     def _from_environment(self, reference: SecretReference) -> str:
-        prefix = f"LINTAS_SECRET_{self.namespace.upper().replace('-', '_')}_"
+        prefix = f"LINTAS_SECRET_{self.namespace.upper().replace('-', '_')}__"
         if not reference.name.startswith(prefix):
             raise self._foreign(reference, f"the variable must begin with {prefix}")
         value = os.environ.get(reference.name)

@@ -60,7 +60,7 @@ class Applicant:
 
     @property
     def has_second_element(self) -> bool:
-        """Whether anything is given that the number itself does not tell: digits 7 to 12 are the birth date."""
+        """Whether anything is given that the number does not tell: its digits 7 to 12 are the birth date."""
         return self.name is not None or self.family_card_number is not None
 
 

@@ -1,6 +1,8 @@
 import gzip
 import inspect
 import time
+import tracemalloc
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -31,6 +33,7 @@ from foundation.http import (
     RateLimited,
     RedirectRefused,
     RequestRefused,
+    RetryPolicy,
     Timeouts,
     TlsPolicy,
     TlsRefused,
@@ -161,9 +164,60 @@ def test_a_body_larger_than_the_limit_is_not_read_to_its_end(server, make_client
         small.request("GET", f"{server.url}/x")
 
 
-def test_a_body_that_cannot_be_decompressed_is_named(server, client):
-    server.replies = [reply(200, b"not gzip", Content_Encoding="gzip")]
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "identity", "raw deflate"])
+def test_a_body_is_unpacked_up_to_the_limit_and_not_a_byte_beyond(server, make_client, encoding):
+    exact = make_client(limits=Limits(body_bytes=300_000))
+    for size, fits in ((300_000, True), (300_001, False)):
+        text = b"abc" * 100_000 + b"x" * (size - 300_000)
+        raw = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        packed = {
+            "deflate": zlib.compress(text),
+            "identity": text,
+            "raw deflate": raw.compress(text) + raw.flush(),
+        }.get(encoding, gzip.compress(text))
+        server.replies = [reply(200, packed, Content_Encoding=encoding.removeprefix("raw "))]
+        if fits:
+            assert exact.request("GET", f"{server.url}/x").body == text
+        else:
+            with pytest.raises(BodyTooLarge):
+                exact.request("GET", f"{server.url}/x")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip"])
+def test_a_bomb_costs_no_more_memory_than_the_limit(server, make_client, encoding):
+    small = make_client(limits=Limits(body_bytes=1_000_000))
+    bomb = gzip.compress(gzip.compress(b" " * 200_000_000) if "," in encoding else b" " * 50_000_000)
+    server.replies = [reply(200, bomb, Content_Encoding=encoding)]
+    tracemalloc.start()
+    try:
+        with pytest.raises((BodyTooLarge, UnexpectedContent)):
+            small.request("GET", f"{server.url}/x")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b"not gzip", "gzip"),
+        (b"{}", "br"),
+        (b"{}", "zstd"),
+        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
+        (gzip.compress(b"x" * 200_000) * 2, "gzip"),
+    ],
+)
+def test_a_body_that_cannot_be_decompressed_is_named(server, client, body, encoding):
+    server.replies = [reply(200, body, Content_Encoding=encoding)]
     with pytest.raises(UnexpectedContent):
+        client.request("GET", f"{server.url}/x")
+
+
+def test_a_packed_body_that_ends_too_early_is_cut(server, make_client):
+    client = make_client(retry=RetryPolicy.never())
+    server.replies = [reply(200, gzip.compress(b"abc" * 1000)[:-9], Content_Encoding="gzip")]
+    with pytest.raises(BodyCut):
         client.request("GET", f"{server.url}/x")
 
 

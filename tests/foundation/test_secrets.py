@@ -33,8 +33,8 @@ def test_a_file_of_the_agency_is_opened(resolver):
 
 
 def test_a_variable_of_the_agency_is_opened(resolver, monkeypatch):
-    monkeypatch.setenv("LINTAS_SECRET_KPP_MOJOKERTO_KSWP", "s3cret")
-    assert resolver.resolve("env:LINTAS_SECRET_KPP_MOJOKERTO_KSWP").get_secret_value() == "s3cret"
+    monkeypatch.setenv("LINTAS_SECRET_KPP_MOJOKERTO__KSWP", "s3cret")
+    assert resolver.resolve("env:LINTAS_SECRET_KPP_MOJOKERTO__KSWP").get_secret_value() == "s3cret"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,8 @@ def test_a_variable_of_the_agency_is_opened(resolver, monkeypatch):
         "file:kswp/.hidden",
         "env:HOME",
         "env:LINTAS_DATABASE_URL",
-        "env:LINTAS_SECRET_DUKCAPIL_MOJOKERTO_SIAK",
+        "env:LINTAS_SECRET_DUKCAPIL_MOJOKERTO__SIAK",
+        "env:LINTAS_SECRET_KPP_MOJOKERTO_KSWP",
         "airflow:lintas_db",
         "airflow:dukcapil-mojokerto.siak",
         "vault:dukcapil-mojokerto/siak",
@@ -63,6 +64,19 @@ def test_what_lies_outside_the_agency_is_refused(resolver, reference):
         resolver.resolve(reference)
 
 
+@given(
+    st.from_regex(r"[a-z0-9]+(-[a-z0-9]+){0,3}", fullmatch=True),
+    st.from_regex(r"[a-z0-9]+(-[a-z0-9]+){0,2}", fullmatch=True),
+)
+def test_an_agency_cannot_read_the_variables_of_one_whose_name_goes_on_from_its_own(first, rest):
+    longer = f"{first}-{rest}"
+    name = f"LINTAS_SECRET_{longer.upper().replace('-', '_')}__PASSWORD"
+    with pytest.raises(SecretForeign):
+        SecretResolver(first, Settings()).resolve(f"env:{name}")
+    with pytest.raises(SecretMissing):
+        SecretResolver(longer, Settings()).resolve(f"env:{name}")
+
+
 def test_a_link_that_leads_out_is_refused(resolver):
     (resolver.directory / "link").symlink_to(resolver.directory.parent / "dukcapil-mojokerto" / "siak")
     with pytest.raises(SecretForeign):
@@ -70,7 +84,7 @@ def test_a_link_that_leads_out_is_refused(resolver):
 
 
 def test_a_secret_that_is_not_there_or_not_private_is_named(resolver):
-    for reference in ("file:none", "env:LINTAS_SECRET_KPP_MOJOKERTO_X", "vault:kpp-mojokerto/x"):
+    for reference in ("file:none", "env:LINTAS_SECRET_KPP_MOJOKERTO__X", "vault:kpp-mojokerto/x"):
         with pytest.raises(SecretMissing):
             resolver.resolve(reference)
     (resolver.directory / "kswp" / "client").chmod(0o644)
