@@ -30,6 +30,9 @@ from records.tables import RecordTable
 
 __all__ = ["Published", "lock_dataset", "publish"]
 
+_WORTH_ANALYZING = 1_000
+"""Changed records after which the planner should look again, without waiting for the autovacuum."""
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -111,6 +114,9 @@ def publish(context: SyncContext, batch: Batch) -> Published:
         )
         _end(connection, batch, published)
         context.observer(Progress(batch.dataset_id, "publish", detail="committing"))
+    if published.changed > _WORTH_ANALYZING:
+        with context.connection() as connection:
+            connection.execute(sql.SQL("ANALYZE {}").format(RecordTable.of(batch.contract).current))
     return published
 
 

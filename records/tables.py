@@ -203,7 +203,7 @@ def create_record_table(connection: psycopg.Connection[Any], record_type: Record
         _run(connection, by_subject, name, subject, index=f"{name}_subject")
         _run(connection, by_subject, f"{name}_history", subject, index=f"{name}_history_subject")
     _create_versions_view(connection, name, [*SYSTEM_COLUMNS, *(column for column, _ in own)])
-    _run(connection, "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO lintas_ingest", name)
+    _run(connection, "GRANT SELECT, INSERT, UPDATE, DELETE, MAINTAIN ON {} TO lintas_ingest", name)
     _run(connection, "GRANT SELECT, INSERT ON {} TO lintas_ingest", f"{name}_history")
     for table in (name, f"{name}_history", f"{name}_versions"):
         _run(connection, "GRANT SELECT ON {} TO lintas_ingest, lintas_api, lintas_steward", table)
