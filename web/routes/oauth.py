@@ -36,6 +36,13 @@ _FORM: dict[str, Any] = {
         },
     }
 }
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": "RFC 6749 section 5.2, with the members of a problem document",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status in (400, 401)
+}
 _TOKEN = {
     "type": "object",
     "required": ["access_token", "token_type", "expires_in", "scope"],
@@ -55,7 +62,8 @@ _TOKEN = {
     openapi_extra=_FORM,
     responses={
         200: {"description": "An access token", "content": {"application/json": {"schema": _TOKEN}}},
-        **problems(400, 401, 413),
+        **_REFUSED,
+        **problems(413),
     },
 )
 async def issue_token(request: Request) -> Response:
