@@ -37,6 +37,10 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
 }
 STOP_SECONDS = {"triggerer": 4.0}
 """A triggerer that is asked to end while it starts waits ten seconds for a reason of its own."""
+LOCAL_SETTINGS = b"""from lintas.airflow_preload import preload
+
+preload()
+"""
 HEALTH_KEYS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
 
@@ -74,6 +78,8 @@ class AirflowInstallation:
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / "plugins").mkdir(exist_ok=True)
+        (self.folder / "config").mkdir(exist_ok=True)
+        write_private(self.folder / "config" / "airflow_local_settings.py", LOCAL_SETTINGS)
         passwords = self.folder / "passwords.json"
         if not passwords.exists():
             write_private(passwords, json.dumps({ADMIN: secrets.token_urlsafe(18)}).encode() + b"\n")

@@ -99,9 +99,8 @@ class PortalStory:
         except PortalRefused as refusal:
             if refusal.status != 403:
                 raise
-            self.stages.line(
-                f"{_who(person)}, for the purpose credit-scoring → [bold red]denied[/bold red]: {refusal.what}"
-            )
+            denied = f"[bold red]denied[/bold red]: {refusal.what}"
+            self.stages.line(f"{_who(person)}, for the purpose credit-scoring → {denied}")
             self.stages.line(f"   rules: {', '.join(refusal.rules)}; the refusal is an entry in the log")
             return
         raise DemoBroken("a purpose that nobody agreed to was answered")

@@ -121,7 +121,7 @@ def signed_decision(referral: "Referral", wanted: Verdict) -> str:
     }
     header = {"alg": "Ed25519", "kid": key.kid, "typ": officer_decision.TOKEN_TYPE}
     registry = JWSRegistry(algorithms=["Ed25519"])
-    private_key = OKPKey.import_key(key.private_key)  # type: ignore[arg-type]
+    private_key = OKPKey.import_key(key.private_key)
     return jws.serialize_compact(header, orjson.dumps(content), private_key, registry=registry)
 
 

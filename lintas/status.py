@@ -33,7 +33,8 @@ def dataset_rows() -> list[dict[str, Any]]:
             "SELECT d.dataset_id, s.source_time, s.open_records, b.batch_id, b.status, b.started_at"
             " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
             " LEFT JOIN LATERAL (SELECT batch_id, status, started_at FROM records.batch"
-            "  WHERE dataset_id = d.dataset_id ORDER BY started_at DESC LIMIT 1) b ON true ORDER BY d.dataset_id"
+            "  WHERE dataset_id = d.dataset_id ORDER BY started_at DESC LIMIT 1) b ON true"
+            " ORDER BY d.dataset_id"
         ).fetchall()
     names = ("dataset", "fresh_as_of", "records", "last_batch", "state", "started_at")
     return [dict(zip(names, row, strict=True)) for row in rows]

@@ -136,7 +136,7 @@ class Supervisor:
         """Take the lock and begin to start the group; return at once."""
         self._locks.enter_context(instance_lock(self.home))
         (self.home / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._thread = threading.Thread(target=self._life, name="supervisor", daemon=False)
+        self._thread = threading.Thread(target=self._life, name="supervisor", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -30,6 +30,7 @@ class BatchFigures:
     closed: int
     unchanged: int
     seconds: float
+    """Time that the steps worked, without Airflow's own between them."""
 
     @property
     def published(self) -> int:
@@ -38,7 +39,7 @@ class BatchFigures:
 
     @property
     def rows_per_second(self) -> int:
-        """Rows read, by the time from the opening of the batch to its end."""
+        """Rows read, by the time that the steps worked."""
         return round(self.read / self.seconds) if self.seconds else 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def figures_of_run(installation: "Installation", dataset: str, run_id: str) -> B
     contract = load_contracts(installation.settings.contracts, collect=True).get(dataset)
     with translated(), installation.database.connect(Role.STEWARD) as connection:
         row = connection.execute(
-            "SELECT batch_id, extract(epoch FROM ended_at - started_at)::float8 FROM records.batch"
+            "SELECT batch_id FROM records.batch"
             " WHERE dataset_id = %s AND (run_id = %s OR ended_at IS NOT NULL)"
             " ORDER BY run_id = %s DESC, started_at DESC LIMIT 1",
             [dataset, run_id, run_id],
@@ -80,7 +81,7 @@ def figures_of_run(installation: "Installation", dataset: str, run_id: str) -> B
         updated=published.get("updated", 0),
         closed=published.get("closed", 0),
         unchanged=published.get("unchanged", 0),
-        seconds=float(row[1] or 0.0),
+        seconds=sum(float(each) for each in batch.report.get("seconds", {}).values()),
     )
 
 
@@ -88,15 +89,23 @@ def run_one_sync(dataset: str) -> dict[str, Any]:
     """Run a sync in this process and tell what it did.
 
     Raises:
-        LintasError: What stopped it; the batch has ended with its entry by then.
+        LintasError: What stopped it; there is an entry about it by then.
     """
+    from foundation import telemetry
     from lintas.access import opened
-    from records.sync import SyncContext, run_sync
+    from records.sync import SyncContext, note_unusable_contract, run_sync
     from schemas.contracts import load_contracts
+    from schemas.errors import ContractInvalid
 
     with opened() as installation:
-        contract = load_contracts(installation.settings.contracts, collect=True).get(dataset)
-        return run_sync(SyncContext(installation), contract).as_dict()
+        telemetry.configure("sync", log_file=installation.home / "logs" / "sync.log")
+        context = SyncContext(installation)
+        try:
+            contract = load_contracts(installation.settings.contracts, collect=True).get(dataset)
+        except ContractInvalid as error:
+            note_unusable_contract(context, dataset, error)
+            raise
+        return run_sync(context, contract).as_dict()
 
 
 def print_figures(out: "Console", report: Mapping[str, Any]) -> None:

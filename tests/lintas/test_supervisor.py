@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lintas.errors import AlreadyRunning, ProcessDidNotStart
-from lintas.supervisor import ProcessSpec, ProcessState, RestartPolicy, Supervisor
+from lintas.supervisor import ProcessSpec, ProcessState, ProcessStatus, RestartPolicy, Supervisor
 
 QUICK = RestartPolicy(first_delay=0.05, longest_delay=0.2, start_attempts=2)
 
@@ -29,11 +29,23 @@ def tree(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def wait_until(condition, timeout: float = 10.0) -> None:
+def wait_until(condition, timeout: float = 30.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.02)
+
+
+def settled(group: Supervisor) -> list[ProcessStatus]:
+    """The group once every guardian has started its process."""
+    group.wait_healthy(timeout=20)
+    wait_until(lambda: all(status.pid and tree(status.pid) for status in group.status()))
+    return group.status()
+
+
+def family(status: ProcessStatus) -> list[psutil.Process]:
+    assert status.pid is not None
+    return [psutil.Process(status.pid), *tree(status.pid)]
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
@@ -65,14 +77,9 @@ def test_a_group_starts_in_the_order_of_its_needs_and_ends_in_the_reverse(tmp_pa
 
 
 def test_stopping_leaves_no_process_and_no_lock(tmp_path: Path) -> None:
-    group = Supervisor(tmp_path, [sleeper("a"), sleeper("b")])
-    group.start()
-    group.wait_healthy(timeout=10)
-    children = [
-        child for status in group.status() for child in (psutil.Process(status.pid), *tree(status.pid))
-    ]
-    assert len(children) == 4
-    group.stop()
+    with Supervisor(tmp_path, [sleeper("a"), sleeper("b")]) as group:
+        children = [process for status in settled(group) for process in family(status)]
+        assert len(children) == 4
     assert all_gone(children)
     with Supervisor(tmp_path, []):
         pass
@@ -86,8 +93,7 @@ def test_a_second_group_on_the_same_home_is_refused(tmp_path: Path) -> None:
 
 def test_a_process_that_dies_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
     with Supervisor(tmp_path, [sleeper("a")]) as group:
-        group.wait_healthy(timeout=10)
-        first = group.status()[0].pid
+        first = settled(group)[0].pid
         os.kill(tree(first)[0].pid, signal.SIGKILL)
         wait_until(
             lambda: group.status()[0].restarts == 1 and group.status()[0].state is ProcessState.HEALTHY
@@ -98,8 +104,7 @@ def test_a_process_that_dies_is_started_again_with_growing_pauses(tmp_path: Path
 
 def test_a_killed_guardian_takes_its_process_with_it(tmp_path: Path) -> None:
     with Supervisor(tmp_path, [sleeper("a")]) as group:
-        group.wait_healthy(timeout=10)
-        guardian = group.status()[0].pid
+        guardian = settled(group)[0].pid
         child = tree(guardian)
         os.kill(guardian, signal.SIGKILL)
         wait_until(lambda: all_gone(child))
