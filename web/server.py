@@ -49,6 +49,7 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
     import uvicorn
 
     from web.app import create_app
+    from web.protocol import BoundedProtocol
 
     settings = installation.settings
     hosts = sorted({settings.api_host, "127.0.0.1", "localhost", "::1"} - {"0.0.0.0", "::"})  # noqa: S104
@@ -66,11 +67,12 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
         log_config=None,
         server_header=False,
         date_header=True,
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         loop="uvloop",
         lifespan="on",
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=20,
+        timeout_graceful_shutdown=5,
         limit_concurrency=1000,
         backlog=1024,
         h11_max_incomplete_event_size=16 * 1024,
