@@ -56,13 +56,14 @@ class Closings:
 
 @dataclass(frozen=True, slots=True)
 class MergeCounts:
-    """What a merge did, in records."""
+    """What a merge did, in records; `updated` includes the `ended`, whose period a later one cut short."""
 
     staged: int
     inserted: int
     updated: int
     closed: int
     postponed: int
+    ended: int = 0
 
     @property
     def changed(self) -> int:
@@ -72,7 +73,7 @@ class MergeCounts:
     @property
     def unchanged(self) -> int:
         """Staged rows that cost no write."""
-        return self.staged - self.inserted - self.updated
+        return self.staged - self.inserted - (self.updated - self.ended)
 
 
 class Merging:
@@ -121,6 +122,7 @@ class Merging:
             updated=merged.get("UPDATE", 0) + ended,
             closed=closed,
             postponed=closings.postponed,
+            ended=ended,
         )
 
     def changed_subjects(self) -> int:

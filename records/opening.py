@@ -11,18 +11,19 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
-from audit.entry import EntryKind
+from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from connectors.source import Window
 from consent.decision import Decision
-from foundation import clock
+from foundation import clock, telemetry
+from foundation.errors import LintasError
 from records import batches, endings
 from records.batches import ACTIVE, Batch, BatchKind
 from records.context import SyncContext
 from records.tables import require_published
 from schemas.contract import Contract, Snapshot
 
-__all__ = ["RESUME_WITHIN", "batch_of_run", "open_batch", "take_over"]
+__all__ = ["RESUME_WITHIN", "batch_of_run", "note_unusable_contract", "open_batch", "take_over"]
 
 RESUME_WITHIN = timedelta(hours=6)
 """How old an unfinished batch may be to be gone on with; older pages would not fit the newer ones."""
@@ -51,6 +52,24 @@ def open_batch(
         denied.require_allowed()
     assert batch is not None
     return batch if batch.slices else _planned(context, batch)
+
+
+def note_unusable_contract(context: SyncContext, dataset_id: str, error: LintasError) -> None:
+    """Log that a sync was asked for and could not begin, because the contract's file is wrong."""
+    with context.transaction() as connection:
+        append(
+            connection,
+            EntryDraft(
+                kind=EntryKind.SYNC_FAILED,
+                provider=dataset_id.partition("/")[0],
+                consumer=context.operator,
+                system=context.system,
+                datasets=(dataset_id,),
+                outcome="failed",
+                trace_id=telemetry.trace_id(),
+                details={"error": error.code, "step": "contract"},
+            ),
+        )
 
 
 def take_over(context: SyncContext, contract: Contract, batch_id: UUID) -> Batch:

@@ -31,7 +31,7 @@ from records.findings import Assessment, Finding, Verdict
 from records.landing import Landed, Landing
 from records.ledger import LedgerTotals
 from records.merge import Merging
-from records.opening import batch_of_run, open_batch, take_over
+from records.opening import batch_of_run, note_unusable_contract, open_batch, take_over
 from records.publishing import Published, publish
 from records.report import StepSeconds, SyncReport
 from schemas.contract import Contract
@@ -49,6 +49,7 @@ __all__ = [
     "batch_of_run",
     "fail",
     "land",
+    "note_unusable_contract",
     "open_batch",
     "publish",
     "reject_held",

@@ -245,8 +245,10 @@ GRANT SELECT ON quality.quarantine_page, quality.quarantine_row TO lintas_stewar
 GRANT UPDATE (status, ended_at, released_by, reason) ON records.batch TO lintas_steward;
 
 GRANT SELECT ON quality.quarantine_tag, quality.held_tag TO lintas_api;
-GRANT SELECT, INSERT, UPDATE ON identity.link, identity.severance TO lintas_api, lintas_steward;
-GRANT SELECT, INSERT, UPDATE, DELETE ON identity.attempt TO lintas_api;
+GRANT SELECT, INSERT, UPDATE ON identity.link, identity.severance TO lintas_steward;
+GRANT SELECT, INSERT ON identity.link TO lintas_api;
+GRANT SELECT ON identity.severance TO lintas_api;
+GRANT SELECT, INSERT, UPDATE ON identity.attempt TO lintas_api;
 GRANT SELECT ON identity.link, identity.severance TO lintas_auditor;
 """
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from threading import Barrier, Thread
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from records.identity import (
     relink,
     sever,
 )
-from records.names import normalised, same_name
+from records.names import same_name
 from records.sync import reject_held
 from schemas.identifiers import FamilyCardNumber, Nik
 
@@ -261,7 +262,20 @@ def test_two_names_stay_two_names(first: str, second: str) -> None:
     assert not same_name(first, second)
 
 
-@given(st.text(max_size=40))
-def test_a_normalised_name_stays_as_it_is(name: str) -> None:
-    once = normalised(name)
-    assert normalised(once) == once or not once
+WORDS = st.lists(
+    st.sampled_from(["BUDI", "SITI", "AMINAH", "SANTOSO", "RAHAYU", "NUR"]), min_size=1, max_size=4
+)
+
+
+@given(
+    WORDS,
+    st.sampled_from(["Dr. ", "H. ", "Drs. H. ", "Ir. ", ""]),
+    st.sampled_from([", S.H.", ", M.Si., Ph.D", ""]),
+)
+def test_titles_case_and_spaces_do_not_change_a_name(words: list[str], before: str, after: str) -> None:
+    assert same_name(before + "  ".join(words).title() + after, " ".join(words))
+
+
+@given(WORDS, WORDS)
+def test_different_names_stay_different(first: list[str], second: list[str]) -> None:
+    assert same_name(" ".join(first), " ".join(second)) is (first == second)
