@@ -240,7 +240,14 @@ class HttpClient:
         )
         ends_at = time.monotonic() + (self.timeouts.total if deadline is None else deadline)
 
+        failures: list[Exception] = []
+
         def back_off(error: Exception) -> bool | float:
+            if isinstance(error, CircuitOpen) and failures:
+                raise failures[
+                    -1
+                ] from None  # it says what is wrong; that the circuit is open follows from it
+            failures.append(error)
             return self._pause(error, repeatable, ends_at)
 
         for attempt in stamina.retry_context(

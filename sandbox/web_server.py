@@ -26,10 +26,10 @@ class WebServer:
         self.port = 0
 
     def start(self, port: int = 0) -> None:
-        """Listen; port 0 takes a free one."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port or self.port))
+        """Listen, unless it does so already; port 0 takes a free one."""
+        if self._server is not None:
+            return
+        listener = socket.create_server(("127.0.0.1", port or self.port))
         self.port = int(listener.getsockname()[1])
         certificate, key = self._files
         configuration = uvicorn.Config(

@@ -415,6 +415,16 @@ def test_a_system_that_keeps_failing_is_left_in_peace_then_tried_again(server, m
     assert client.get_json(f"{server.url}/x") == {}
 
 
+def test_a_call_that_opens_the_circuit_tells_what_opened_it(server, make_client):
+    client = _oauth(make_client(breaker=CircuitBreaker(failures=2, pause=30)), server)
+    server.replies = [reply(500)]
+    with pytest.raises(AgencyFailing):
+        client.get_json(f"{server.url}/data")
+    with pytest.raises(CircuitOpen):
+        client.get_json(f"{server.url}/data")
+    assert len(server.received) == 2
+
+
 def test_the_one_call_that_tries_again_may_fetch_its_token(server, make_client):
     client = _oauth(make_client(breaker=CircuitBreaker(failures=1, pause=0.2)), server)
     tokens = [_token_reply("old"), _token_reply("new")]
