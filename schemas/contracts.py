@@ -46,9 +46,13 @@ class ContractSet:
         """Return the contract of a dataset.
 
         Raises:
+            ContractInvalid: Its file has problems.
             UnknownContract: There is none.
         """
         found = self.contracts.get(dataset_id)
+        problems = [each for each in self.problems if each.file == f"{dataset_id}{SUFFIX}"]
+        if found is None and problems:
+            raise ContractInvalid(problems)
         if found is None:
             close = difflib.get_close_matches(dataset_id, self.contracts, n=1)
             hint = f"Did you mean {close[0]}? " if close else ""
