@@ -103,7 +103,8 @@ def normalised(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).casefold()
     plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
     head, *after_commas = plain.split(",")
-    words = _words(head) + [word for part in after_commas for word in _words(part) if word not in _TITLES]
+    degrees = (word for part in after_commas for word in _words(part.replace(".", "")))
+    words = _words(head) + [word for word in degrees if word not in _TITLES]
     kept = [word for word in words if word not in _TITLES] or words
     return " ".join(_spelled(_ABBREVIATIONS.get(word, word)) for word in kept)
 
