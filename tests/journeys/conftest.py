@@ -1,7 +1,7 @@
 """One running bus for all journeys: real PostgreSQL, Airflow, API over TLS, sequencer, and two agencies.
 
-It takes half a minute to start, so it is started once a session; journeys leave its data as they like, and begin
-with what they need. The agencies run in this process, so that a journey can change them.
+It takes half a minute to start, so it is started once a session; journeys leave its data as they like, and
+begin with what they need. The agencies run in this process, so that a journey can change them.
 """
 
 import os
