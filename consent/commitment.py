@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from audit.entry import RevisionReference
 from consent.decision import Decision
-from consent.errors import AgreementChanged, ConsentChanged, UnsuitableTransaction
+from consent.errors import AgreementChanged, ConsentChanged, ExchangeDenied, UnsuitableTransaction
 from consent.locks import agreement_key, consent_key, lock_shared
 from consent.quota import QuotaLeases, QuotaTaken, quota_day, take_quota
 from foundation import clock
@@ -38,6 +38,12 @@ UNION ALL
         current_setting('transaction_isolation')
    FROM consent.consent_revision WHERE consent_id = %(consent)s::uuid
   ORDER BY revision DESC LIMIT 1)
+UNION ALL
+SELECT 'suspended', agency_id, 0, '', false, current_setting('transaction_isolation')
+  FROM participants.agency WHERE agency_id = ANY(%(agencies)s) AND status <> 'active'
+UNION ALL
+SELECT 'suspended', system_id, 0, '', false, current_setting('transaction_isolation')
+  FROM participants.system WHERE system_id = %(system)s AND status <> 'active'
 """
 
 _REVIEW = """
@@ -53,7 +59,7 @@ def hold(connection: Connection[Any], decision: Decision, at: datetime | None = 
     For an emergency access the review that is now due is written in the same transaction.
 
     Raises:
-        ExchangeDenied: If the decision was no allowance in the first place.
+        ExchangeDenied: If the decision was no allowance in the first place, or a party was suspended since.
         AgreementChanged: If an agreement was revised, ended or ran out since.
         ConsentChanged: If the consent was withdrawn, changed or ran out since.
         UnsuitableTransaction: If the connection runs no transaction at READ COMMITTED.
@@ -64,6 +70,7 @@ def hold(connection: Connection[Any], decision: Decision, at: datetime | None = 
     if connection.info.transaction_status is not TransactionStatus.INTRANS:
         raise _unsuitable("the connection commits every statement by itself")
     current = _reread(connection, decision, moment)
+    _require_standing(decision, current)
     for reference in decision.agreements:
         if not _same(reference, current.get(("agreement", reference.id))):
             raise AgreementChanged(
@@ -101,11 +108,27 @@ def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -
             "at": moment,
             "agreements": [reference.id for reference in decision.agreements],
             "consent": decision.consent.id if decision.consent else None,
+            "agencies": [decision.request.consumer, *sorted(decision.request.providers)],
+            "system": decision.request.system,
         },
     ).fetchall()
     if any(row[5] != "read committed" for row in rows):
         raise _unsuitable("its snapshot is older than the locks")
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+
+
+def _require_standing(decision: Decision, current: _Current) -> None:
+    suspended = {identity for what, identity in current if what == "suspended"}
+    if not suspended:
+        return
+    request = decision.request
+    sides = {request.system: "system", request.consumer: "consumer"}
+    raise ExchangeDenied(
+        "A party was suspended before the exchange was committed",
+        remedy="Ask the operator why; exchanges are possible again once the party is reinstated.",
+        decision_id=decision.decision_id,
+        rules=sorted({f"{sides.get(identity, 'provider')}.suspended" for identity in suspended}),
+    )
 
 
 def _same(reference: RevisionReference, current: tuple[int, str, bool] | None) -> bool:

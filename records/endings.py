@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,7 +44,10 @@ def decide_collection(
     *,
     at: datetime | None = None,
 ) -> Decision:
-    """Decide whether the bus may collect the fields of a contract now."""
+    """Decide whether the bus may collect the fields of a contract now.
+
+    Given the `decision_id` under which a collection began, it is the same exchange, and counted already.
+    """
     request = ExchangeRequest(
         verb=Verb.COLLECT,
         mode=Mode.READ,
@@ -54,7 +58,11 @@ def decide_collection(
         at=at or clock.now(),
         decision_id=decision_id or new_decision_id(),
     )
-    return decide(request, gather(connection, request))
+    facts = gather(connection, request)
+    if decision_id is not None:
+        counted = (replace(fact, quota_left=max(1, fact.quota_left or 0)) for fact in facts.agreements)
+        facts = replace(facts, agreements=tuple(counted))
+    return decide(request, facts)
 
 
 def hold_collection(context: SyncContext, connection: psycopg.Connection[Any], batch: Batch) -> Decision:

@@ -14,7 +14,9 @@ from psycopg.rows import dict_row
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from connectors.source import Window
+from consent.commitment import take_quota
 from consent.decision import Decision
+from consent.errors import QuotaExhausted
 from foundation import clock, telemetry
 from foundation.errors import LintasError
 from records import batches, endings
@@ -117,6 +119,12 @@ def _begin(
                 "UPDATE records.batch SET run_id = %s WHERE batch_id = %s", [run_id, active["batch_id"]]
             )
             return None, batches.take_over(connection, active["batch_id"], contract)
+        try:
+            take_quota(connection, decision)
+        except QuotaExhausted:  # another dataset of the agreement took the last of the day just now
+            decision = endings.decide_collection(context, connection, contract)
+            _refuse(context, connection, contract, decision, active=None, run_id=run_id)
+            return decision, None
         return None, _insert(context, connection, contract, decision, window=window, run_id=run_id)
 
 

@@ -22,7 +22,7 @@ from consent.facts import gather
 from consent.record import ConsentNotice, ConsentQuestion, grant, withdraw
 from consent.vocabulary import Channel
 from foundation.database import Role
-from participants.standing import reinstate_agency, suspend_agency
+from participants.standing import reinstate_agency, suspend_agency, suspend_system
 
 from .facts import NOW, OFFICE, PERSONS, PURPOSE, REGISTRY, TAX, request, terms
 
@@ -99,6 +99,26 @@ def test_a_consent_withdrawn_between_decision_and_commit_lets_nothing_out(practi
         answer(connection, decision)
     assert kinds(practice) == ["consent.granted", "consent.withdrawn"]
     assert decided(practice, subject).rule_ids == ("consent.withdrawn",)
+
+
+@pytest.mark.parametrize(
+    ("suspend", "party", "rule"),
+    [
+        (suspend_agency, OFFICE, "consumer.suspended"),
+        (suspend_agency, TAX, "provider.suspended"),
+        (suspend_system, "palapa-mojo", "system.suspended"),
+    ],
+)
+def test_a_party_suspended_between_decision_and_commit_lets_nothing_out(practice, suspend, party, rule):
+    practice.publish_both()
+    subject, _ = practice.consenting_subject()
+    decision = decided(practice, subject)
+    with practice.connect(Role.STEWARD) as connection:
+        suspend(connection, party)
+    with pytest.raises(ExchangeDenied) as refused, practice.connect() as connection:
+        answer(connection, decision)
+    assert refused.value.attributes["rules"] == [rule]
+    assert kinds(practice) == ["consent.granted"]
 
 
 def test_an_exchange_waits_for_a_withdrawal_in_flight_and_is_refused_by_it(practice):
