@@ -12,6 +12,7 @@ __all__ = [
     "contract_problems",
     "contract_rows",
     "key_rows",
+    "matrix_rows",
     "publish_one",
 ]
 
@@ -124,6 +125,14 @@ def key_rows() -> list[dict[str, Any]]:
         }
         for record in records
     ]
+
+
+def matrix_rows() -> list[dict[str, Any]]:
+    """Who may see what, by simulated decisions."""
+    from consent.matrix import matrix
+
+    with connected(Role.STEWARD) as (_, connection):
+        return [cell.as_dict() for cell in matrix(connection)]
 
 
 def agency_rows() -> list[dict[str, Any]]:

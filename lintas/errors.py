@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from foundation.errors import FixInstallation, IntegrityBroken, RetryLater
+from foundation.errors import FixInstallation, IntegrityBroken, Refused, RetryLater
 
 __all__ = [
     "AirflowRefused",
     "AlreadyRunning",
     "DemoBroken",
+    "NotASteward",
     "NotRunning",
     "ProcessDidNotStart",
     "RunDidNotFinish",
@@ -92,4 +93,17 @@ class DemoBroken(IntegrityBroken):
         super().__init__(
             f"the demo stopped: {what}",
             remedy="look into <home>/logs; `rm -r <home>` gives a fresh start",
+        )
+
+
+class NotASteward(Refused):
+    """The person named is not registered as a steward."""
+
+    code = "not-a-steward"
+
+    def __init__(self, pseudonym: str) -> None:
+        super().__init__(
+            f"{pseudonym} is not the pseudonym of a registered steward",
+            why="the log names who decided about people's records",
+            remedy="use your own pseudonym; the operator registers officers and their roles",
         )

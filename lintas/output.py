@@ -58,11 +58,11 @@ def print_rows(
     if not found:
         console().print(f"[dim]{empty}[/dim]")
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(
-        *(column.replace("_", " ") for column in columns), box=None, header_style="bold", pad_edge=False
-    )
+    # What is shown can be copied: long values are folded, never cut.
+    headings = (Column(column.replace("_", " "), overflow="fold") for column in columns)
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in found:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console().print(table)

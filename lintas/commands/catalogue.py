@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(contracts, name="contracts", rich_help_panel=PANEL)
     agreements = typer.Typer(no_args_is_help=True, help="Agreements between agencies, and what they allow.")
     agreements.command("list")(list_agreements)
+    agreements.command("matrix")(matrix)
     app.add_typer(agreements, name="agreements", rich_help_panel=PANEL)
     keys = typer.Typer(
         no_args_is_help=True, help="Public keys of agencies, systems, officers and of the bus."
@@ -91,6 +92,14 @@ def list_agreements(as_json: AsJson = False) -> None:
         "valid_until",
     )
     print_rows(agreement_rows(), columns, as_json=as_json, empty="no agreement is in force")
+
+
+def matrix(as_json: AsJson = False) -> None:
+    """Who may see what: every agreement played through the decision itself."""
+    from lintas.catalogue_view import matrix_rows
+
+    columns = ("consumer", "dataset", "fields", "purpose", "verb", "mode", "allowed", "rules")
+    print_rows(matrix_rows(), columns, as_json=as_json, empty="no agreement is in force")
 
 
 def list_keys(as_json: AsJson = False) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lintas.commands import batches
 from lintas.output import AsJson, print_fields, print_rows
 
 __all__ = ["register"]
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     quarantine = typer.Typer(no_args_is_help=True, help="Rows that were rejected, and why.")
     quarantine.command("list")(list_quarantine)
     quarantine.command("show")(show_quarantined)
+    batches.register(app, quarantine, PANEL)
     app.add_typer(quarantine, name="quarantine", rich_help_panel=PANEL)
     referrals = typer.Typer(no_args_is_help=True, help="Applications that an officer has to decide.")
     referrals.command("list")(list_referrals)

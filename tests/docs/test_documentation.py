@@ -11,6 +11,8 @@ import typer.main
 import yaml
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("audit", "connectors", "consent", "dags", "foundation", "lintas", "participants", "records")
+ROOMS += ("sandbox", "schemas", "verification", "web")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SHELL_BLOCK = re.compile(r"^```(?:sh|shell|bash|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)#\s]+)")
@@ -86,3 +88,16 @@ def test_every_page_stands_in_the_navigation():
     listed = set(re.findall(r"[\w/-]+\.md", str(navigation)))
     there = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
     assert there == listed
+
+
+def test_every_command_that_an_error_recommends_exists():
+    from lintas.cli import app
+
+    tree = typer.main.get_command(app)
+    for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        for shown in re.findall(r"`lintas ([a-z-]+(?: [a-z-]+)?)", path.read_text(encoding="utf-8")):
+            words = shown.split()
+            command = tree.commands.get(words[0])
+            assert command is not None, f"{path.name} recommends `lintas {shown}`"
+            if len(words) > 1 and hasattr(command, "commands"):
+                assert words[1] in command.commands, f"{path.name} recommends `lintas {shown}`"

@@ -1,0 +1,128 @@
+"""What a steward does with batches and quarantined rows, by name and with a reason."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from foundation.database import Role
+from lintas.access import connected, opened
+from lintas.errors import NotASteward
+
+if TYPE_CHECKING:
+    from foundation.installation import Installation
+    from schemas.contract import Contract
+
+__all__ = ["batch_rows", "discard_rows", "reject_batch", "release_batch", "replay_rows", "require_steward"]
+
+
+def batch_rows(dataset: str | None, status: str | None, limit: int) -> list[dict[str, Any]]:
+    """The latest batches."""
+    from records.batch_list import recent_batches
+
+    with connected(Role.STEWARD) as (_, connection):
+        found = recent_batches(connection, dataset_id=dataset, status=status, limit=limit)
+    return [
+        {
+            "batch": each.batch_id,
+            "dataset": each.dataset_id,
+            "status": each.status,
+            "started_at": each.started_at,
+            "broken_rules": each.broken_rules,
+            "reason": each.reason,
+            "released_by": each.released_by,
+        }
+        for each in found
+    ]
+
+
+def release_batch(batch: UUID, *, officer: str, reason: str) -> dict[str, Any]:
+    """Release a held batch and publish it."""
+    from records.endings import release
+    from records.sync import SyncContext, publish, take_over
+
+    with opened() as installation:
+        require_steward(installation, officer)
+        contract = _contract_of_batch(installation, batch)
+        release(installation, batch, actor=officer, reason=reason)
+        context = SyncContext(installation)
+        published = publish(context, take_over(context, contract, batch))
+    return {
+        "batch": batch,
+        "dataset": contract.id,
+        "status": "published",
+        "inserted": published.inserted,
+        "updated": published.updated,
+        "closed": published.closed,
+        "unchanged": published.unchanged,
+    }
+
+
+def reject_batch(batch: UUID, *, officer: str, reason: str) -> dict[str, Any]:
+    """Reject a held batch for good; what was true before stays."""
+    from records.endings import reject_held
+
+    with opened() as installation:
+        require_steward(installation, officer)
+        reject_held(installation, batch, actor=officer, reason=reason)
+    return {"batch": batch, "status": "rejected"}
+
+
+def replay_rows(
+    dataset: str,
+    rows: Sequence[int],
+    corrections: Mapping[int, Mapping[str, Any]],
+    *,
+    officer: str,
+    reason: str,
+) -> dict[str, Any]:
+    """Send quarantined rows through the pipeline again."""
+    from records.replay import replay
+    from records.sync import SyncContext
+
+    with opened() as installation:
+        require_steward(installation, officer)
+        contract = _contract(installation, dataset)
+        done = replay(
+            SyncContext(installation), contract, rows, actor=officer, reason=reason, corrections=corrections
+        )
+    return {
+        "rows": done.rows,
+        "accepted": done.accepted,
+        "quarantined": done.quarantined,
+        "assessment": str(done.assessment.verdict),
+        "published": done.published is not None,
+    }
+
+
+def discard_rows(rows: Sequence[int], *, officer: str, reason: str) -> dict[str, Any]:
+    """Set rows aside for good."""
+    from records.quarantine import discard
+
+    with opened() as installation:
+        require_steward(installation, officer)
+        return {"discarded": discard(installation, rows, actor=officer, reason=reason)}
+
+
+def require_steward(installation: "Installation", pseudonym: str) -> None:
+    """The log names who decided; a name that is no steward's would make that worthless."""
+    from participants.registry import officers
+    from participants.roles import OfficerRole
+
+    with installation.database.connect(Role.STEWARD) as connection:
+        known = [each for each in officers(connection) if each.pseudonym == pseudonym]
+    if not any(OfficerRole.STEWARD in each.roles for each in known):
+        raise NotASteward(pseudonym)
+
+
+def _contract_of_batch(installation: "Installation", batch: UUID) -> "Contract":
+    from records.batch_list import find_batch
+
+    with installation.database.connect(Role.STEWARD) as connection:
+        found = find_batch(connection, batch)
+    return _contract(installation, found.dataset_id)
+
+
+def _contract(installation: "Installation", dataset: str) -> "Contract":
+    from schemas.contracts import load_contracts
+
+    return load_contracts(installation.settings.contracts, collect=True).get(dataset)
