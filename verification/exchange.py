@@ -68,18 +68,20 @@ def committing(session: Session, decision: Decision, subject: SubjectKeys) -> It
     Raises:
         ConsentChanged, AgreementChanged, QuotaExhausted: When it no longer holds; the refusal is logged.
     """
-    taken = QuotaTaken()
+    taken, is_written = QuotaTaken(), False
     try:
         with session.connection.transaction():
             hold(session.connection, decision)
             taken = take_quota(session.connection, decision, session.context.leases)
             yield
+            is_written = True
     except Refused as refusal:
         taken.give_back()
         _log_refusal(session, decision, subject, refusal)
         raise
     except BaseException:
-        taken.give_back()
+        if not is_written:  # a commit that failed may have happened all the same
+            taken.give_back()
         raise
 
 

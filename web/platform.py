@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from foundation import clock
 from verification.context import AnsweringContext
+from web.clients import client_system
 from web.errors import ClientUnauthenticated, RateLimited
 from web.limits import RateLimiter
 from web.refusals import RefusalTally
@@ -27,6 +28,9 @@ THREADS = 12
 
 REQUESTS_PER_MINUTE = 60_000
 _MOST_TOKENS_REMEMBERED = 10_000
+
+_DECIDED = frozenset({"verifications"})
+"""Scopes whose every operation is decided on; the decision looks at who takes part."""
 
 Result = TypeVar("Result")
 
@@ -77,9 +81,20 @@ class Platform:
                     remedy=f"Wait {allowance.reset} seconds",
                     retry_after=allowance.reset,
                 )
+            if scope not in _DECIDED:
+                self._require_standing(client)
             return work(client)
 
         return await self.in_thread(counted)
+
+    def _require_standing(self, client: Client) -> None:
+        """Refuse who was suspended since the token was issued, where no decision would."""
+        with self.context.connection() as connection:
+            system = client_system(connection, client.system)
+        if system is None or system.agency_id != client.agency:
+            raise ClientUnauthenticated(
+                "The client does not take part any more", remedy="Ask the operator why it was suspended"
+            )
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """Do blocking work without holding up other requests."""

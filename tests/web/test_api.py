@@ -9,9 +9,12 @@ import time
 import pytest
 
 from foundation import clock
+from foundation.database import Role
+from participants.standing import suspend_system
 from sandbox.portal import Portal, PortalRefused
 from sandbox.receipts import ReceiptInvalid
-from tests.verification.city import BUDI, CLAIMS, OFFICER, SERVICE, SITI, City
+from tests.verification.city import BUDI, CLAIMS, OFFICER, PORTAL, SERVICE, SITI, City
+from tests.web.serving import browser
 from verification import officer_decision
 
 
@@ -59,6 +62,27 @@ def test_withdrawn_consent_stops_new_and_old_answers(portal: Portal) -> None:
         assert (caught.value.status, caught.value.problem_code) == (403, "exchange-denied")
         assert caught.value.rules == ["consent.withdrawn"]
         assert caught.value.problem["promise"]
+
+
+def test_who_is_suspended_gets_nothing_more_with_the_token_they_have(
+    portal: Portal, api: str, city: City
+) -> None:
+    consent = portal.give_consent(SERVICE, SITI.body)
+    token = portal.fetch_token()
+    question = {"service": SERVICE, "applicant": SITI.body, "claims": CLAIMS}
+    asked = {
+        ("POST", "/v1/subjects/exchanges", 200, 401): {"applicant": SITI.body},
+        ("GET", "/v1/referrals", 200, 401): None,
+        ("GET", f"/v1/consents/{consent['consent_id']}", 200, 401): None,
+        ("POST", "/v1/verifications", 201, 403): question,
+    }
+    with browser(api, city) as client:
+        for suspended in (False, True):
+            for (method, path, before, after), body in asked.items():
+                reply = client.request(method, path, json=body, headers={"authorization": f"Bearer {token}"})
+                assert reply.status_code == (after if suspended else before), path
+            with city.connect(Role.STEWARD) as connection:
+                suspend_system(connection, PORTAL)
 
 
 def test_a_purpose_nobody_agreed_is_denied_with_rule_ids(portal: Portal) -> None:
