@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from foundation.files import make_private_directory
 from foundation.settings import Settings
 from lintas import loopback
 from lintas.airflow import COMPONENTS, AirflowInstallation
@@ -62,7 +63,9 @@ def command(*arguments: str) -> tuple[str, ...]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    return settings.as_environment()
+    """The settings, and a folder for temporary files that nobody else can look into."""
+    temporary = make_private_directory(settings.home / "tmp")
+    return {**settings.as_environment(), "TMPDIR": str(temporary)}
 
 
 def _beating(
