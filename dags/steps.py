@@ -6,12 +6,14 @@ only when it is needed: Airflow parses this file with every DAG.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
     from foundation.errors import LintasError
-    from records.sync import SyncContext
+    from records.sync import Batch, SyncContext
     from schemas.contract import Contract
 
 __all__ = ["assess", "fail", "land", "note_missed_deadline", "open_batch", "publish"]
@@ -21,27 +23,28 @@ def open_batch(dataset: str, *, run_id: str) -> str:
     """Open (or resume) the batch of a run; give its id."""
     from records import sync
 
-    with _at_work(dataset) as (context, contract):
-        return str(sync.open_batch(context, contract, run_id=run_id).batch_id)
+    with _at_work(dataset, "open_batch") as work:
+        work.batch_id = str(sync.open_batch(work.context, work.contract, run_id=run_id).batch_id)
+    return work.batch_id
 
 
 def land(dataset: str, batch_id: str) -> str:
     """Land every slice of a batch, each from the page after the last one that is in the ledger."""
     from records import sync
 
-    with _at_work(dataset) as (context, contract):
-        batch = sync.take_over(context, contract, UUID(batch_id))
+    with _at_work(dataset, "land", batch_id) as work:
+        batch = work.take_over()
         for part in batch.slices:
-            sync.land(context, batch, part)
+            sync.land(work.context, batch, part)
     return batch_id
 
 
 def assess(dataset: str, batch_id: str) -> str:
-    """Assess a batch as a whole; one that must be held is held, and says so."""
+    """Assess a batch as a whole; one that must be held is held, and publishing it says so."""
     from records import sync
 
-    with _at_work(dataset) as (context, contract):
-        sync.assess(context, sync.take_over(context, contract, UUID(batch_id)))
+    with _at_work(dataset, "assess", batch_id) as work:
+        sync.assess(work.context, work.take_over())
     return batch_id
 
 
@@ -49,19 +52,19 @@ def publish(dataset: str, batch_id: str) -> str:
     """Publish a batch in one transaction."""
     from records import sync
 
-    with _at_work(dataset) as (context, contract):
-        sync.publish(context, sync.take_over(context, contract, UUID(batch_id)))
+    with _at_work(dataset, "publish", batch_id) as work:
+        sync.publish(work.context, work.take_over())
     return batch_id
 
 
-def fail(dataset: str, *, run_id: str, error: "LintasError") -> None:
+def fail(dataset: str, *, run_id: str, error: "LintasError", step: str | None = None) -> None:
     """End the batch of a run with its entry, unless it has ended."""
     from records import sync
 
-    with _at_work(dataset) as (context, contract):
-        batch = sync.batch_of_run(context, contract, run_id)
+    with _at_work(dataset) as work:
+        batch = sync.batch_of_run(work.context, work.contract, run_id)
         if batch is not None:
-            sync.fail(context, batch, error)
+            sync.fail(work.context, batch, error, step=step)
 
 
 def note_missed_deadline(dataset: str) -> None:
@@ -71,8 +74,30 @@ def note_missed_deadline(dataset: str) -> None:
     telemetry.logger(__name__).warning("deadline missed", dataset=dataset)
 
 
+@dataclass
+class _Work:
+    """What a step works with; all of it found again by ids."""
+
+    context: "SyncContext"
+    contract: "Contract"
+    batch_id: str = ""
+
+    def take_over(self) -> "Batch":
+        """The batch, with every older worker fenced off."""
+        from records import sync
+
+        return sync.take_over(self.context, self.contract, UUID(self.batch_id))
+
+    def note_seconds(self, step: str, seconds: float) -> None:
+        from records.batches import note_seconds
+
+        if self.batch_id:
+            with self.context.transaction() as connection:
+                note_seconds(connection, UUID(self.batch_id), step, seconds)
+
+
 @contextmanager
-def _at_work(dataset: str) -> "Iterator[tuple[SyncContext, Contract]]":
+def _at_work(dataset: str, step: str = "", batch_id: str = "") -> Iterator[_Work]:
     from dags.redaction import redact_logs
     from foundation import telemetry
     from foundation.installation import Installation
@@ -82,5 +107,8 @@ def _at_work(dataset: str) -> "Iterator[tuple[SyncContext, Contract]]":
     redact_logs()
     installation = Installation.open()
     contract = load_contracts(installation.settings.contracts, collect=True).get(dataset)
-    with telemetry.bind(dataset=dataset):
-        yield SyncContext(installation), contract
+    work = _Work(SyncContext(installation), contract, batch_id)
+    started = perf_counter()
+    with telemetry.bind(dataset=dataset, batch=batch_id or None):
+        yield work
+        work.note_seconds(step, perf_counter() - started)

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, DeadlineAlert, DeadlineReference, SyncCallback, task
+from airflow.sdk import DAG, Asset, task
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.definitions.timetables.trigger import CronTriggerTimetable
 
 from dags import steps
@@ -57,8 +59,10 @@ def build_sync_dag(contract: "Contract") -> DAG:
 
 
 def _wire(dataset: str, outlets: Iterable[Asset]) -> None:
-    batch = open_batch(dataset)
-    publish.override(outlets=list(outlets))(dataset, assess(dataset, land(dataset, batch)))
+    opened: Any = open_batch(dataset)
+    landed: Any = land(dataset, opened)
+    assessed: Any = assess(dataset, landed)
+    publish.override(outlets=list(outlets))(dataset, assessed)
 
 
 @task(doc_md="Decides, commits the entry `sync.started`, plans the slices; only then is the source asked.")

@@ -26,8 +26,8 @@ from lintas.stage import masked
 
 ROOT = Path(lintas.cli.__file__).parents[1]
 HEAVY = {
-    "airflow", "connectors", "consent", "fastapi", "great_expectations", "pandas", "polars", "psycopg", "records",
-    "sandbox", "sqlalchemy", "verification", "web",
+    "airflow", "connectors", "consent", "fastapi", "great_expectations", "pandas", "polars", "psycopg",
+    "records", "sandbox", "sqlalchemy", "verification", "web",
 }  # fmt: skip
 
 
