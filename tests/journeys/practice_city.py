@@ -150,6 +150,17 @@ class City:
                 " VALUES (%s, %s, '2024-05-01', '2024-05-03', 35, 76, 2, now())", deeds,
             )  # fmt: skip
 
+    def restore(self, people: list[dict[str, Any]]) -> None:
+        """The registry loads its backup."""
+        columns = list(people[0])
+        names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
+        with self.agencies.registry.administrator() as connection:
+            connection.execute("DELETE FROM biodata_wni")
+            connection.cursor().executemany(
+                f"INSERT INTO biodata_wni ({names}) VALUES ({places})".encode(),
+                [tuple(row[name] for name in columns) for row in people],
+            )
+
     def hand_over_secrets(self) -> None:
         """The agencies tell the bus their present passwords."""
         self.agencies.install_secrets(self.installation.home / "secrets")

@@ -418,19 +418,7 @@ def test_a_truncated_snapshot_is_held_and_closes_nobody_until_the_register_is_wh
     assert told.code == 0
     assert "held" in told.out
     assert "steward" in told.out
-    restore(city, people)
+    city.restore(people)
     city.assert_mended(PERSONS)
     assert city.known(PERSONS)[: len(before) - 1] == before[:-1]  # all but the moment of the last reading
     assert city.story(report.batch_id) == ("started", "held", "rejected")
-
-
-def restore(city: City, people: list[dict[str, Any]]) -> None:
-    """The agency loads its backup."""
-    columns = list(people[0])
-    with city.agencies.registry.administrator() as connection:
-        connection.execute("DELETE FROM biodata_wni")
-        names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
-        connection.cursor().executemany(
-            f"INSERT INTO biodata_wni ({names}) VALUES ({places})".encode(),
-            [tuple(row[name] for name in columns) for row in people],
-        )
