@@ -23,8 +23,8 @@ __all__ = ["deadline_missed", "end_batch_of_failed_run", "outcome_for_airflow"]
 
 
 @contextlib.contextmanager
-def outcome_for_airflow(dataset: str, context: Mapping[str, Any]) -> Iterator[None]:
-    """Translate what a step raises.
+def outcome_for_airflow(dataset: str, context: Mapping[str, Any], batch_id: str = "") -> Iterator[None]:
+    """Translate what a step raises; the batch is the one it works on, where it knows it.
 
     Raises:
         AirflowFailException: When trying again will not help; the batch has its entry by then.
@@ -35,7 +35,7 @@ def outcome_for_airflow(dataset: str, context: Mapping[str, Any]) -> Iterator[No
     except RetryLater as error:
         raise AirflowException(str(error)) from None
     except LintasError as error:
-        _end_batch(dataset, context["run_id"], error)
+        _end_batch(dataset, context["run_id"], error, batch_id)
         raise AirflowFailException(str(error)) from None
     except Exception as error:
         raise AirflowException(f"{dataset}: unexpected {_place(error)}") from None
@@ -66,10 +66,15 @@ class RunFailed(RetryLater):
         )
 
 
-def _end_batch(dataset: str, run_id: str, error: LintasError) -> None:
+def _end_batch(dataset: str, run_id: str, error: LintasError, batch_id: str = "") -> None:
+    """End the batch; where even that fails, the next run of the dataset ends or resumes it."""
     from dags import steps
+    from foundation import telemetry
 
-    steps.fail(dataset, run_id=run_id, error=error)
+    try:
+        steps.fail(dataset, run_id=run_id, error=error, batch_id=batch_id)
+    except LintasError as problem:
+        telemetry.logger(__name__).warning("batch not ended", dataset=dataset, error=problem.code)
 
 
 def _place(error: BaseException) -> str:

@@ -57,14 +57,25 @@ def publish(dataset: str, batch_id: str) -> str:
     return batch_id
 
 
-def fail(dataset: str, *, run_id: str, error: "LintasError", step: str | None = None) -> None:
-    """End the batch of a run with its entry, unless it has ended."""
+def fail(dataset: str, *, run_id: str, error: "LintasError", batch_id: str = "") -> None:
+    """End the batch that a run worked on with its entry, unless it has ended.
+
+    A run may have resumed a batch that an earlier one opened; a dataset has at most one on its way.
+    """
     from records import sync
+    from records.batch_list import recent_batches
+    from records.batches import ACTIVE, load
 
     with _at_work(dataset) as work:
         batch = sync.batch_of_run(work.context, work.contract, run_id)
+        with work.context.connection() as connection:
+            if not batch_id and batch is None:
+                latest = recent_batches(connection, dataset_id=dataset, limit=1)
+                batch_id = "".join(str(each.batch_id) for each in latest if each.status in ACTIVE)
+            if batch_id:
+                batch = load(connection, UUID(batch_id), work.contract)
         if batch is not None:
-            sync.fail(work.context, batch, error, step=step)
+            sync.fail(work.context, batch, error)
 
 
 def note_missed_deadline(dataset: str) -> None:

@@ -75,19 +75,19 @@ def open_batch(dataset: str, **context: Any) -> str:
 @task(doc_md="Reads, maps and validates; each page is one commit. A retry resumes after the last page.")
 def land(dataset: str, batch_id: str, **context: Any) -> str:
     """Give the same id on."""
-    with outcome_for_airflow(dataset, context):
+    with outcome_for_airflow(dataset, context, batch_id):
         return steps.land(dataset, batch_id)
 
 
 @task(doc_md="Runs the contract's expectations by SQL over the whole batch: pass, warn or hold.")
 def assess(dataset: str, batch_id: str, **context: Any) -> str:
     """Give the same id on."""
-    with outcome_for_airflow(dataset, context):
+    with outcome_for_airflow(dataset, context, batch_id):
         return steps.assess(dataset, batch_id)
 
 
 @task(doc_md="One transaction: merge, history, cursor, change feed and the entry `sync.completed`.")
 def publish(dataset: str, batch_id: str, **context: Any) -> str:
     """Give the same id on."""
-    with outcome_for_airflow(dataset, context):
+    with outcome_for_airflow(dataset, context, batch_id):
         return steps.publish(dataset, batch_id)

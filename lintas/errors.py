@@ -10,6 +10,7 @@ __all__ = [
     "DemoBroken",
     "NotASteward",
     "NotRunning",
+    "OtherPeople",
     "ProcessDidNotStart",
     "RunDidNotFinish",
 ]
@@ -106,4 +107,18 @@ class NotASteward(Refused):
             f"{pseudonym} is not the pseudonym of a registered steward",
             why="the log names who decided about people's records",
             remedy="use your own pseudonym; the operator registers officers and their roles",
+        )
+
+
+class OtherPeople(FixInstallation):
+    """The practice city of this home has another size."""
+
+    code = "other-people"
+
+    def __init__(self, home: Path, known: int) -> None:
+        super().__init__(
+            f"the practice city of {home} has {known:,} people already",
+            why="its registers would change so much that every batch would be held",
+            remedy=f"ask for {known} people, or for a fresh start remove {home}",
+            people=known,
         )

@@ -16,7 +16,7 @@ from lintas.errors import NotRunning
 if TYPE_CHECKING:
     from sandbox.agencies import PracticeAgencies
 
-__all__ = ["Endpoint", "Introduction", "read_agencies", "write_agencies"]
+__all__ = ["Endpoint", "Introduction", "read_agencies", "recorded_people", "write_agencies"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,15 @@ def read_agencies(installation: Installation) -> Introduction:
     described = json.loads(read_private(path))
     endpoints = {name: Endpoint(**each) for name, each in described["endpoints"].items()}
     return Introduction(endpoints, described["figures"])
+
+
+def recorded_people(home: Path) -> int | None:
+    """How many people the practice agencies of this home were filled with, if they were."""
+    try:
+        state = json.loads((home / "sandbox" / "population.json").read_bytes())
+        return int(state["people"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _file(installation: Installation) -> Path:

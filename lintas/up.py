@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.settings import Settings, load_settings
+from lintas.errors import OtherPeople
 from lintas.output import console
+from lintas.practice_agencies import recorded_people
 from lintas.processes import bus_processes, practice_processes
 from lintas.supervisor import ProcessState, ProcessStatus, Supervisor
 
@@ -70,11 +72,17 @@ def announce_changes(out: "Console") -> Callable[[Sequence[ProcessStatus]], None
 
 
 def settings_for(people: int | None) -> Settings:
-    """The settings of the environment, with another number of practice people when asked for."""
+    """The settings of the environment, with as many practice people as asked for, or as are there already.
+
+    Raises:
+        OtherPeople: When this home was filled with another number: a register that changes so much is held.
+    """
     settings = load_settings()
-    if people is None:
-        return settings
-    return settings.model_copy(update={"people": people})
+    known = recorded_people(settings.home)
+    if people is not None and known is not None and people != known:
+        raise OtherPeople(settings.home, known)
+    chosen = people or known
+    return settings if chosen is None else settings.model_copy(update={"people": chosen})
 
 
 def where_to_look(settings: Settings) -> str:

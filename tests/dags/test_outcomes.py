@@ -14,7 +14,7 @@ CASES = """
 
     NIK = "3576024107850099"
     ended = []
-    steps.fail = lambda dataset, *, run_id, error, step=None: ended.append(error.code)
+    steps.fail = lambda dataset, *, run_id, error, batch_id="": ended.append(error.code)
 
     def raised_by(error):
         ended.clear()
