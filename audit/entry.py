@@ -33,6 +33,7 @@ __all__ = [
     "RevisionReference",
     "build",
     "canonical_bytes",
+    "looks_personal",
     "parse",
 ]
 
@@ -145,6 +146,11 @@ def canonical_bytes(data: dict[str, Any]) -> bytes:
         )
     _check_nothing_personal(data, encoded)
     return encoded
+
+
+def looks_personal(text: str) -> bool:
+    """Whether a text looks like a national identifier, so that no entry could hold it."""
+    return bool(_LOOKS_PERSONAL.search(_UUID.sub("", text)))
 
 
 def parse(encoded: bytes) -> dict[str, Any]:
@@ -260,7 +266,7 @@ def _check_texts(value: Any, where: str) -> None:
 
 
 def _check_text(value: str, where: str) -> None:
-    if _LOOKS_PERSONAL.search(_UUID.sub("", value)):
+    if looks_personal(value):
         raise EntryRefused(
             "A text in the entry looks like a national identifier.",
             why="Entries hold nothing that can be tested against a person.",

@@ -92,6 +92,30 @@ def test_problems_name_fields_but_never_what_was_sent(client: httpx.Client) -> N
         assert secret not in reply.text, reply.text
 
 
+def test_nothing_that_the_log_would_not_take_gets_as_far_as_a_person(portal: Portal, city: City) -> None:
+    """Else an answer to "is this their number?" could be had without an entry."""
+    number = "3576025505900003"
+    notice = {"text_version": "1", "text_hash": "0" * 64, "language": "id"}
+    consent = {"service": SERVICE, "applicant": SITI.body, "notice": notice}
+    asked = [
+        ("/v1/verifications", _question(officer=number)),
+        ("/v1/verifications", _question(officer=f"x.{number}")),
+        ("/v1/verifications", _question(officer=f"nik{number}")),
+        ("/v1/verifications", _question(purpose=number)),
+        ("/v1/subjects/exchanges", {"applicant": SITI.body, "reason": number}),
+        ("/v1/consents", {**consent, "purpose": number}),
+        ("/v1/consents", {**consent, "officer": number}),
+        ("/v1/consents", {**consent, "notice": {**notice, "text_version": number}}),
+        ("/v1/consents", {**consent, "notice": {**notice, "language": f"id-{number[:8]}-{number[8:]}"}}),
+    ]
+    for path, body in asked:
+        with pytest.raises(PortalRefused) as refused:
+            portal.call("POST", path, body)
+        assert refused.value.problem["type"].endswith("request-invalid"), (path, refused.value.problem)
+    with city.installation.database.connect(Role.MIGRATOR) as connection:
+        assert connection.execute("SELECT count(*) FROM identity.link").fetchone() == (0,)
+
+
 def test_the_openapi_document_is_3_1_and_the_page_fetches_nothing(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
