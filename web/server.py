@@ -73,6 +73,7 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
         lifespan="on",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
+        timeout_worker_healthcheck=60,  # a busy worker is not a dead one
         limit_concurrency=1000,
         backlog=1024,
         h11_max_incomplete_event_size=16 * 1024,
