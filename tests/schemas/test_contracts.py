@@ -175,6 +175,9 @@ def test_all_mistakes_of_all_files_are_told_together(tmp_path):
     collected = load_contracts(tmp_path, collect=True)
     assert list(collected.contracts) == ["dpmptsp-mojokerto/sound"]
     assert collected.problems == error.problems
+    with pytest.raises(ContractInvalid) as asked:
+        collected.get("kpp-mojokerto/broken")
+    assert {each.file for each in asked.value.problems} == {"kpp-mojokerto/broken.odcs.yaml"}
 
 
 def test_a_mistyped_key_gets_the_closest_one(tmp_path):
