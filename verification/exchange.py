@@ -127,6 +127,13 @@ def signed_promise(context: AnsweringContext, promise: Promise) -> str:
 
 def log_unconfirmed(session: Session, purpose: str, service: str, refusal: Refused) -> None:
     """Record that an applicant could not be confirmed: nothing in the entry says who was meant."""
+    log_undecided(session, purpose, service, refusal)
+
+
+def log_undecided(
+    session: Session, purpose: str, service: str, refusal: Refused, subject: SubjectKeys | None = None
+) -> None:
+    """Record a refusal that is no decision; one after a person was confirmed carries the person's tag."""
     draft = EntryDraft(
         kind=EntryKind.EXCHANGE_REFUSED,
         occurred_at=clock.now(),
@@ -136,6 +143,7 @@ def log_unconfirmed(session: Session, purpose: str, service: str, refusal: Refus
         outcome="refused",
         trace_id=telemetry.trace_id(),
         details={"service": service, "problem": refusal.code},
+        subject=subject,
     )
     _append_refusal(session, draft, refusal)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -32,6 +32,16 @@ def _fit_for_an_entry(text: str) -> str:
     return text
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """The moment in UTC, unless there is no such year there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the calendar") from None
+
+
+_LARGEST_INTEGER = 2**53 - 1  # of those that every JSON reader reads alike (RFC 8785)
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Loggable = AfterValidator(_fit_for_an_entry)
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80), Loggable]
 Pseudonym = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,120}$"), Loggable]
@@ -74,7 +84,7 @@ class VerificationBody(Body):
     claims: dict[
         Annotated[str, StringConstraints(max_length=64)],
         Annotated[bool, Field(strict=True)]
-        | Annotated[int, Field(strict=True)]
+        | Annotated[int, Field(strict=True, ge=-_LARGEST_INTEGER, le=_LARGEST_INTEGER)]
         | Annotated[str, StringConstraints(strict=True, max_length=1000)],
     ] = Field(default_factory=dict, max_length=50, description="What the application itself states")
     purpose: Slug | None = Field(
@@ -108,7 +118,7 @@ class ConsentBody(Body):
     notice: NoticeBody
     channel: Literal["portal", "counter", "paper", "telephone"] = "portal"
     officer: Pseudonym | None = Field(default=None, description="Assisting officer, where one wrote it down")
-    valid_until: AwareDatetime | None = None
+    valid_until: Moment | None = None
 
 
 class WithdrawalBody(Body):

@@ -116,6 +116,33 @@ def test_nothing_that_the_log_would_not_take_gets_as_far_as_a_person(portal: Por
         assert connection.execute("SELECT count(*) FROM identity.link").fetchone() == (0,)
 
 
+def test_a_consent_that_cannot_be_recorded_is_logged_with_the_person_it_confirmed(
+    portal: Portal, city: City
+) -> None:
+    notice = {"text_version": "1", "text_hash": "0" * 64}
+    consent = {"service": SERVICE, "applicant": SITI.body, "notice": notice}
+    for further in ({"officer": "no-such-officer"}, {"valid_until": "2020-01-01T00:00:00Z"}):
+        with pytest.raises(PortalRefused, match="cannot be recorded"):
+            portal.call("POST", "/v1/consents", {**consent, **further})
+    entries = city.entries("exchange.refused")
+    assert [entry["details"]["problem"] for entry in entries] == ["consent-not-possible"] * 2
+    assert all(len(entry["subjects"]) == 1 for entry in entries)
+
+
+@pytest.mark.parametrize("amount", [2**53, -(2**53), 10**30])
+def test_a_number_that_not_every_reader_reads_alike_is_refused(client: httpx.Client, amount: int) -> None:
+    reply = client.post("/v1/verifications", json=_question(claims={"amount_requested": amount}))
+    assert reply.status_code == 422
+
+
+def test_a_moment_outside_the_calendar_is_refused(portal: Portal) -> None:
+    notice = {"text_version": "1", "text_hash": "0" * 64}
+    consent = {"service": SERVICE, "applicant": SITI.body, "notice": notice}
+    with pytest.raises(PortalRefused) as refused:
+        portal.call("POST", "/v1/consents", {**consent, "valid_until": "9999-12-31T23:59:59-23:59"})
+    assert refused.value.problem["status"] == 422
+
+
 def test_the_openapi_document_is_3_1_and_the_page_fetches_nothing(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")

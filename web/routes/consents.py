@@ -8,11 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from audit.subjects import SubjectHandle
+from audit.subjects import SubjectHandle, SubjectKeys
 from consent.record import ConsentQuestion, grant, history, refuse, withdraw
 from consent.revision import ConsentNotice, ConsentRevision, GivenBy
 from consent.vocabulary import Channel
+from foundation.errors import Refused
 from verification.confirming import confirmed
+from verification.exchange import log_undecided
 from verification.journey import Asker
 from web.applicants import applicant_of
 from web.bodies import ConsentBody, WithdrawalBody
@@ -50,14 +52,12 @@ async def record_consent(request: Request, body: ConsentBody) -> Response:
             subject = confirmed(session, applicant, purpose, service.identifier)
             notice = ConsentNotice(**body.notice.model_dump())
             question = ConsentQuestion(client.agency, purpose, service.fields, notice)
-            channel, given_by = Channel(body.channel), _given_by(body.officer)
-            with connection.transaction():
-                if body.state == "refused":
-                    return refuse(connection, subject.keys, question, channel=channel, given_by=given_by)
-                until = body.valid_until
-                return grant(
-                    connection, subject.keys, question, channel=channel, given_by=given_by, valid_until=until
-                )
+            try:
+                with connection.transaction():
+                    return _recorded(connection, subject.keys, question, body)
+            except Refused as refusal:  # that a person was confirmed does not go unlogged
+                log_undecided(session, purpose, service.identifier, refusal, subject.keys)
+                raise
 
     revision = await platform.serve(request, SCOPE, work)
     return json_reply(_shown(revision), 201, Location=f"/v1/consents/{revision.consent_id}")
@@ -107,6 +107,16 @@ async def withdraw_consent(request: Request, consent_id: UUID, body: WithdrawalB
                 )
 
     return json_reply(_shown(await platform.serve(request, SCOPE, work)))
+
+
+def _recorded(
+    connection: Any, subject: SubjectKeys, question: ConsentQuestion, body: ConsentBody
+) -> ConsentRevision:
+    channel, given_by = Channel(body.channel), _given_by(body.officer)
+    if body.state == "refused":
+        return refuse(connection, subject, question, channel=channel, given_by=given_by)
+    until = body.valid_until
+    return grant(connection, subject, question, channel=channel, given_by=given_by, valid_until=until)
 
 
 def _latest(connection: Any, consent_id: UUID, client: Client) -> ConsentRevision:
