@@ -135,7 +135,7 @@ def _published_before(connection: psycopg.Connection[Any], batch: Batch) -> Publ
         raise BatchHeld(
             f"The batch of {batch.dataset_id} is held",
             why=", ".join((row[1] or {}).get("broken", [])),
-            remedy=f"A steward releases or rejects it: lintas sync --release {batch.batch_id}",
+            remedy=f"A steward releases or rejects it: `lintas batches release {batch.batch_id}` or `reject`",
             batch=str(batch.batch_id),
         )
     if row is None or row[0] != BatchStatus.PUBLISHED:
