@@ -17,17 +17,18 @@ _MASK = "‹hidden›"
 #: A run of 15 to 20 digits (NIK, KK, NPWP, NITKU), however grouped and in whatever script; a longer
 #: identifier's number holds one too. Nothing else we log has so many digits in a row.
 _IDENTIFIER = re.compile(r"(?<!\d)\d(?:[ .\-–_/'’]?\d){14,21}(?!\d)")
+#: Every repetition that can be begun at many places is bounded: a long text costs no more than its length.
 _PATTERNS = (
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.?[\w-]*"), "‹token›"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 ‹hidden›"),
-    (re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), r"\1:‹hidden›@"),
+    (re.compile(r"(?i)([a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,500}):[^\s/@]+@"), r"\1:‹hidden›@"),
     (
         re.compile(
             r"(?i)\b(password|passwd|passphrase|secret|token|api[_-]?key)(\s*[=:]\s*)(\"[^\"]*\"|\S+)"
         ),
         r"\1\2‹hidden›",
     ),
-    (re.compile(r"(?i)(Key\s*\([^)]*\)\s*=\s*)\(.*?\)(?=\s|$)"), r"\1(‹hidden›)"),
+    (re.compile(r"(?i)(Key\s{0,3}\(.{0,300}?\)\s{0,3}=\s{0,3})\(.*?(?:\)(?=\s|$)|$)", re.M), r"\1(‹hidden›)"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*-----|$)", re.S), "‹private key›"),
 )
 

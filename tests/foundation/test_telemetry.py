@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import time
 
 import psycopg
 import pytest
@@ -179,6 +180,7 @@ def test_a_span_carries_no_value_and_marks_errors_by_code(monkeypatch, canary):
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
     def fail():
         with telemetry.span("land", nik=canary.nik, note=canary.nik, n=3):
@@ -199,3 +201,24 @@ def test_without_a_collector_nothing_is_traced():
         assert telemetry.trace_id() is None
     telemetry.count("lintas.pages", 2, dataset="a/b")
     telemetry.observe("lintas.seconds", 0.1)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "eyJ", "a://", "Key (", "Key (a)=(", "1 ", "password ", "bearer ", "-----BEGIN PRIVATE KEY-----"],
+)
+def test_a_long_text_costs_no_more_than_its_length(piece):
+    def seconds(length):
+        text = piece * (length // len(piece))
+        started = time.process_time()
+        redact_text(text)
+        return time.process_time() - started
+
+    seconds(1_000)
+    assert seconds(200_000) < 60 * max(seconds(20_000), 0.002)
+
+
+def test_the_value_of_a_key_is_hidden_however_the_key_is_made_and_where_the_text_ends():
+    assert "Kenari" not in redact_text("DETAIL:  Key (lower(name::text), a)=(Kenarikuning) already exists.")
+    assert "Kenari" not in redact_text("DETAIL:  Key (name)=(Kenarikuning, cut\nnext line")
+    assert "next line" in redact_text("DETAIL:  Key (name)=(Kenarikuning, cut\nnext line")
