@@ -103,13 +103,13 @@ def _run(
 
 
 def _applicants(agencies: PracticeAgencies, count: int) -> list[dict[str, Any]]:
-    """Living persons without injected errors, each with a birth date as second element."""
+    """Living persons without injected errors, each with the family card as second element."""
     flawed = {error.key for error in agencies.population.errors}
     frame = agencies.population.persons.unique("nik", keep="none", maintain_order=True)
     found = []
     for row in frame.iter_rows(named=True):
-        if row["nik"] and row["nik"] not in flawed and row["tgl_lhr"] is not None:
-            found.append({"nik": row["nik"], "birth_date": str(row["tgl_lhr"])})
+        if row["nik"] and row["nik"] not in flawed and row["no_kk"]:
+            found.append({"nik": row["nik"], "family_card_number": row["no_kk"]})
         if len(found) == count:
             break
     return found
