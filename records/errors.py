@@ -89,7 +89,7 @@ class SubjectNotMatched(Refused):
 
 
 class TooManyAttempts(Refused):
-    """This consumer has tried this number too often without a match."""
+    """This consumer has tried too often without a match, on one number or over all."""
 
 
 class RowNotReplayable(Refused):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTEMPTS",
     "ATTEMPT_WINDOW",
+    "CONSUMER_ATTEMPTS",
     "Applicant",
     "ConfirmedSubject",
     "Link",
@@ -43,6 +44,8 @@ __all__ = [
 
 ATTEMPTS = 5
 """Failed attempts on one number by one consumer before it is refused."""
+CONSUMER_ATTEMPTS = 200
+"""Failed attempts by one consumer, on whatever numbers, before it is refused."""
 ATTEMPT_WINDOW = timedelta(minutes=15)
 """How long failed attempts count."""
 
@@ -104,20 +107,21 @@ def confirm(
     Raises:
         SubjectNotMatched: When the number is unknown, or an element is missing or does not match;
             one error for all.
-        TooManyAttempts: When this consumer failed too often on this number.
+        TooManyAttempts: When this consumer failed too often, on this number or over all.
     """
     now, tags = clock.now(), TagKey.of(vault.keyring)
     tag = tags.subject(applicant.nik.value)
     with connection.transaction():
         _one_attempt_at_a_time(connection, tag, consumer)
-        people, failures = _look_up(connection, applicant.nik.value, tag, consumer, now)
-        matched = failures < ATTEMPTS and any(_matches(applicant, person) for person in people)
-        if not matched:
+        people, failures, over_all = _look_up(connection, applicant.nik.value, tag, consumer, now)
+        refused = failures >= ATTEMPTS or over_all >= CONSUMER_ATTEMPTS
+        matched = not refused and any(_matches(applicant, person) for person in people)
+        if not matched and not refused:
             _count_failure(connection, tag, consumer, now)
-    if failures >= ATTEMPTS:
+    if refused:
         seconds = int(ATTEMPT_WINDOW.total_seconds())
         raise TooManyAttempts(
-            "This number was tried too often without a match",
+            "Too many attempts were made without a match",
             remedy=f"Wait {seconds // 60} minutes, or see the applicant at a counter",
             retry_after=seconds,
         )
@@ -237,14 +241,15 @@ def relink(
 
 def _look_up(
     connection: psycopg.Connection[Any], identifier: str, tag: bytes, consumer: str, now: datetime
-) -> tuple[list[Mapping[str, Any]], int]:
-    """The persons who carry the number, and this consumer's failures on it, in one question."""
+) -> tuple[list[Mapping[str, Any]], int, int]:
+    """The persons who carry the number, and this consumer's failures on it and over all, in one question."""
     tables = {shape.table_name: shape for shape in all_shapes(connection) if shape.record_type == "Person"}
     found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
     query = sql.SQL(
         "SELECT coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
-        " AND consumer = %(consumer)s AND window_start > %(since)s), 0), p.name, p.birth_date,"
-        " p.family_card_number"
+        " AND consumer = %(consumer)s AND window_start > %(since)s), 0),"
+        " coalesce((SELECT failures FROM identity.consumer_attempt WHERE consumer = %(consumer)s"
+        " AND window_start > %(since)s), 0), p.name, p.birth_date, p.family_card_number"
         " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
     ).format(found=found)
     rows = connection.execute(
@@ -258,11 +263,11 @@ def _look_up(
         },
     ).fetchall()
     people: list[Mapping[str, Any]] = [
-        {"name": row[1], "birth_date": row[2], "family_card_number": row[3]}
+        {"name": row[2], "birth_date": row[3], "family_card_number": row[4]}
         for row in rows
-        if row[1] is not None
+        if row[2] is not None
     ]
-    return people, rows[0][0]
+    return people, rows[0][0], rows[0][1]
 
 
 def _people(shape: DatasetShape) -> sql.Composed:
@@ -301,10 +306,22 @@ def _one_attempt_at_a_time(connection: psycopg.Connection[Any], tag: bytes, cons
 
 
 def _count_failure(connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime) -> None:
-    connection.execute(
-        "INSERT INTO identity.attempt AS a (subject_tag, consumer, window_start, failures)"
-        " VALUES (%(tag)s, %(consumer)s, %(now)s, 1) ON CONFLICT (subject_tag, consumer) DO UPDATE SET"
-        " failures = CASE WHEN a.window_start > %(since)s THEN a.failures + 1 ELSE 1 END,"
-        " window_start = CASE WHEN a.window_start > %(since)s THEN a.window_start ELSE %(now)s END",
-        {"tag": tag, "consumer": consumer, "now": now, "since": now - ATTEMPT_WINDOW},
-    )
+    """Count a failure on the number and over all, and forget a few that count no longer."""
+    counted = {"tag": tag, "consumer": consumer, "now": now, "since": now - ATTEMPT_WINDOW}
+    connection.execute(_COUNT_ON_NUMBER, counted)
+    connection.execute("SELECT identity.forget_attempts(%(since)s)", counted)
+    connection.execute(_COUNT_OVER_ALL, counted)  # last: all failures of a consumer wait for this row
+
+
+_ONE_MORE = """
+DO UPDATE SET failures = CASE WHEN a.window_start > %(since)s THEN a.failures + 1 ELSE 1 END,
+    window_start = CASE WHEN a.window_start > %(since)s THEN a.window_start ELSE %(now)s END
+"""
+_COUNT_ON_NUMBER = f"""
+INSERT INTO identity.attempt AS a (subject_tag, consumer, window_start, failures)
+VALUES (%(tag)s, %(consumer)s, %(now)s, 1) ON CONFLICT (subject_tag, consumer) {_ONE_MORE}
+"""  # noqa: S608
+_COUNT_OVER_ALL = f"""
+INSERT INTO identity.consumer_attempt AS a (consumer, window_start, failures)
+VALUES (%(consumer)s, %(now)s, 1) ON CONFLICT (consumer) {_ONE_MORE}
+"""  # noqa: S608

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from records.identity import Applicant, ConfirmedSubject, confirm
-
 from foundation import telemetry
 from foundation.errors import Refused
+from records.identity import Applicant, ConfirmedSubject, confirm
 from verification.context import Session
 from verification.exchange import log_unconfirmed
 
@@ -15,7 +14,7 @@ def confirmed(session: Session, applicant: Applicant, purpose: str, service: str
 
     Raises:
         SubjectNotMatched: When no person matches number and second element; it never says which.
-        TooManyAttempts: When this consumer tried this number too often.
+        TooManyAttempts: When this consumer tried too often, this number or over all.
     """
     try:
         with telemetry.span("verification.confirm"):

@@ -215,6 +215,22 @@ CREATE TABLE identity.attempt (
     failures      integer     NOT NULL,
     PRIMARY KEY (subject_tag, consumer)
 );
+CREATE INDEX attempt_age ON identity.attempt (window_start);
+
+CREATE TABLE identity.consumer_attempt (
+    consumer      text        PRIMARY KEY,
+    window_start  timestamptz NOT NULL,
+    failures      integer     NOT NULL
+) WITH (fillfactor = 50);
+
+-- Forgets a few attempts that count no longer; the API itself deletes nothing.
+CREATE FUNCTION identity.forget_attempts(until timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
+    DELETE FROM identity.attempt WHERE (subject_tag, consumer) IN (
+        SELECT subject_tag, consumer FROM identity.attempt WHERE window_start <= until
+        ORDER BY window_start LIMIT 20 FOR UPDATE SKIP LOCKED)
+$$;
+REVOKE ALL ON FUNCTION identity.forget_attempts FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA records, quality, identity
     TO lintas_ingest, lintas_api, lintas_steward, lintas_auditor;
@@ -248,7 +264,8 @@ GRANT SELECT ON quality.quarantine_tag, quality.held_tag TO lintas_api;
 GRANT SELECT, INSERT, UPDATE ON identity.link, identity.severance TO lintas_steward;
 GRANT SELECT, INSERT ON identity.link TO lintas_api;
 GRANT SELECT ON identity.severance TO lintas_api;
-GRANT SELECT, INSERT, UPDATE ON identity.attempt TO lintas_api;
+GRANT SELECT, INSERT, UPDATE ON identity.attempt, identity.consumer_attempt TO lintas_api;
+GRANT EXECUTE ON FUNCTION identity.forget_attempts TO lintas_api;
 GRANT SELECT ON identity.link, identity.severance TO lintas_auditor;
 """
 

@@ -8,13 +8,13 @@ from datetime import date, timedelta
 from threading import Barrier, Thread
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation import clock
 from foundation.database import Role
+from records import identity
 from records.errors import NeedUnknown, SubjectNotMatched, TooManyAttempts
 from records.evidence import Evidence, EvidenceStatus, Need, evidence
 from records.identity import (
@@ -210,6 +210,48 @@ def test_too_many_attempts_are_refused_even_with_the_right_element_and_only_for_
         confirm(connection, vault, right, "another office")
         with clock.shifted(ATTEMPT_WINDOW + timedelta(seconds=1)):
             confirm(connection, vault, right, "office")
+
+
+def test_failures_of_one_office_are_counted_across_all_numbers(
+    city: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "CONSUMER_ATTEMPTS", 3)
+    right = Applicant(Nik.parse(nik_of(1)), name=NAME)
+    with city.api() as connection, city.vault() as vault:
+        confirm(connection, vault, right, "office")
+        for number in range(3):
+            with pytest.raises(SubjectNotMatched):
+                confirm(connection, vault, Applicant(Nik.parse(nik_of(900 + number)), name=NAME), "office")
+        with pytest.raises(TooManyAttempts) as over_all:
+            confirm(connection, vault, right, "office")
+        for _ in range(ATTEMPTS - 2):
+            confirm(connection, vault, right, "another office")
+        with clock.shifted(ATTEMPT_WINDOW + timedelta(seconds=1)):
+            confirm(connection, vault, right, "office")
+    assert over_all.value.attributes["retry_after"] == ATTEMPT_WINDOW.total_seconds()
+
+
+def test_the_two_limits_on_attempts_refuse_alike(city: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Applicant(Nik.parse(nik_of(1)), name=NAME)
+    refused = set()
+    with city.api() as connection, city.vault() as vault:
+        for limit in ("ATTEMPTS", "CONSUMER_ATTEMPTS"):
+            with monkeypatch.context() as patched:
+                patched.setattr(identity, limit, 0)
+                with pytest.raises(TooManyAttempts) as raised:
+                    confirm(connection, vault, right, "office")
+            refused.add(str(raised.value))
+    assert len(refused) == 1
+
+
+def test_attempts_that_count_no_longer_are_forgotten(city: World) -> None:
+    with city.api() as connection, city.vault() as vault:
+        for number in range(3):
+            with pytest.raises(SubjectNotMatched):
+                confirm(connection, vault, Applicant(Nik.parse(nik_of(900 + number)), name=NAME), "office")
+        with clock.shifted(ATTEMPT_WINDOW + timedelta(seconds=1)), pytest.raises(SubjectNotMatched):
+            confirm(connection, vault, Applicant(Nik.parse(nik_of(950)), name=NAME), "office")
+        assert connection.execute("SELECT count(*) FROM identity.attempt").fetchone() == (1,)
 
 
 def test_a_birth_date_is_no_second_element_because_the_number_tells_it(city: World) -> None:
