@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from records.evidence import Need
 
 from foundation.canonical import sha256_hex
 from foundation.errors import Location
+from records.evidence import Need
 from schemas.marked_yaml import MarkedDocument, YamlProblem, read_marked_yaml
 from verification.criteria import CLAIM, Expression, compile_expression
 from verification.errors import ServiceInvalid, ServiceProblem, ServiceUnknown

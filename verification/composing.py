@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from records.evidence import Evidence
-
 from consent.decision import Decision
+from records.evidence import Evidence
 from verification.catalogue import Service
 from verification.journey import Question
 from verification.outcomes import CriterionOutcome, Verdict, described, verdict

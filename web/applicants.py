@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from records.identity import Applicant
-
 from schemas.errors import IdentifierInvalid
 from schemas.identifiers import FamilyCardNumber, Nik
 from web.bodies import ApplicantBody
