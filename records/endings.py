@@ -31,7 +31,16 @@ from records.findings import Assessment
 from records.staging import Staging
 from schemas.contract import Contract
 
-__all__ = ["abandon", "decide_collection", "draft", "fail", "hold_collection", "reject_held", "release"]
+__all__ = [
+    "abandon",
+    "decide_collection",
+    "deny",
+    "draft",
+    "fail",
+    "hold_collection",
+    "reject_held",
+    "release",
+]
 
 log = telemetry.logger(__name__)
 
@@ -122,6 +131,27 @@ def draft(
         trace_id=telemetry.trace_id(),
         details=details or {},
     )
+
+
+def deny(
+    context: SyncContext,
+    connection: psycopg.Connection[Any],
+    contract: Contract,
+    decision: Decision,
+    *,
+    step: str,
+    run_id: str,
+    actor: str | None = None,
+) -> None:
+    """Log that a batch was not begun because the decision was no; commit before telling anybody."""
+    details = {"error": "exchange-denied", "step": step}
+    append(
+        connection,
+        draft(
+            context, EntryKind.SYNC_FAILED, contract, decision=decision, details=details, outcome="denied",
+            run_id=run_id, actor=actor,
+        ),
+    )  # fmt: skip
 
 
 def fail(context: SyncContext, batch: Batch, error: BaseException, *, step: str | None = None) -> bool:

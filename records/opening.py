@@ -217,16 +217,4 @@ def _refuse(
     if active is not None:
         endings.abandon(context, connection, active, contract, "the collection is no longer allowed")
         return
-    details = {"error": "exchange-denied", "step": "open_batch"}
-    append(
-        connection,
-        endings.draft(
-            context,
-            EntryKind.SYNC_FAILED,
-            contract,
-            decision=decision,
-            details=details,
-            outcome="denied",
-            run_id=run_id,
-        ),
-    )
+    endings.deny(context, connection, contract, decision, step="open_batch", run_id=run_id)

@@ -17,6 +17,7 @@ import psycopg
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from connectors.source import Operation, Page, Slice, Window
+from consent.decision import Decision
 from foundation import clock
 from foundation.database import Role, translated
 from foundation.errors import Location
@@ -71,10 +72,14 @@ def replay(
     Raises:
         QuarantineRowGone: When a row is missing, resolved, or belongs to another dataset.
         RowNotReplayable: When a row's key occurred twice: the producer must say which is right.
+        ExchangeDenied: When no live agreement covers the collection any more; the refusal is logged.
         BatchRejected: When none of the rows can be used even now.
     """
     opened = _open(context, contract, row_ids)
-    batch = _begin(context, contract, actor)
+    decision, batch = _begin(context, contract, actor)
+    if batch is None:
+        decision.require_allowed()
+    assert batch is not None
     try:
         page = _page(contract, opened, corrections or {})
         with context.connection() as connection:
@@ -112,18 +117,20 @@ def _open(context: SyncContext, contract: Contract, row_ids: Sequence[int]) -> l
     return opened
 
 
-def _begin(context: SyncContext, contract: Contract, actor: str) -> Batch:
-    now = clock.now()
+def _begin(context: SyncContext, contract: Contract, actor: str) -> tuple[Decision, Batch | None]:
+    now, run_id = clock.now(), f"replay-{uuid4().hex[:12]}"
     with context.transaction() as connection:
         require_published(connection, contract)
         decision = endings.decide_collection(context, connection, contract, at=now)
-        decision.require_allowed()
+        if not decision.allowed:
+            endings.deny(context, connection, contract, decision, step="replay", run_id=run_id, actor=actor)
+            return decision, None
         _require_idle(connection, contract)
         batch = batches.insert(
             connection,
             contract=contract,
             kind=BatchKind.REPLAY,
-            run_id=f"replay-{uuid4().hex[:12]}",
+            run_id=run_id,
             decision_id=decision.decision_id,
             window=Window(None, now),
         )
@@ -133,7 +140,8 @@ def _begin(context: SyncContext, contract: Contract, actor: str) -> Batch:
             details={"snapshot": "replay"}, outcome="started",
         )  # fmt: skip
         append(connection, draft)
-        return batches.plan(connection, batch, [Slice(_SLICE, "quarantined rows", Operation.UPSERT)])
+        batch = batches.plan(connection, batch, [Slice(_SLICE, "quarantined rows", Operation.UPSERT)])
+        return decision, batch
 
 
 def _require_idle(connection: psycopg.Connection[Any], contract: Contract) -> None:

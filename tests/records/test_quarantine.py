@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consent.errors import ExchangeDenied
 from foundation.database import Role
 from foundation.keyring import Keyring
 from records import quarantine
@@ -74,6 +75,18 @@ def test_a_corrected_row_goes_through_the_same_pipeline(world: World) -> None:
     assert world.value("SELECT count(*) FROM quality.quarantine_row WHERE state = 'open'") == 1
     with pytest.raises(QuarantineRowGone):
         replay(world.context, world.contracts[PERSONS], [first], actor="walidata-01", reason="again")
+
+
+def test_a_replay_that_no_agreement_covers_is_refused_with_an_entry(world: World) -> None:
+    sync_with_bad_rows(world, person(200, nama_lgkp=None))
+    row_id = world.value("SELECT row_id FROM quality.quarantine_row")
+    world.end_agreement(world.contracts[PERSONS].agency)
+    with pytest.raises(ExchangeDenied):
+        replay(world.context, world.contracts[PERSONS], [row_id], actor="walidata-01", reason="try")
+    entry = world.entries()[-1]
+    assert (entry["kind"], entry["outcome"], entry["actor"]) == ("sync.failed", "denied", "walidata-01")
+    assert (entry["details"]["error"], entry["details"]["step"]) == ("exchange-denied", "replay")
+    assert world.value("SELECT state FROM quality.quarantine_row") == "open"
 
 
 def test_rows_with_one_key_are_not_replayed_because_only_the_producer_knows(world: World) -> None:
