@@ -60,8 +60,23 @@ def publish(dataset: str, batch_id: str) -> str:
 def fail(dataset: str, *, run_id: str, error: "LintasError", batch_id: str = "") -> None:
     """End the batch that a run worked on with its entry, unless it has ended.
 
-    A run may have resumed a batch that an earlier one opened; a dataset has at most one on its way.
+    A run may have resumed a batch that an earlier one opened; a dataset has at most one on its way. A batch
+    whose contract broke under it ends as well, and a run that never began for that reason has its entry.
     """
+    from foundation.errors import FixContract
+    from foundation.installation import Installation
+    from records import sync
+
+    try:
+        _fail(dataset, run_id=run_id, error=error, batch_id=batch_id)
+    except FixContract as unusable:
+        context = sync.SyncContext(Installation.open())
+        ended = sync.end_without_contract(context, dataset, unusable, run_id=run_id)
+        if not ended and error.code == unusable.code:
+            sync.note_unusable_contract(context, dataset, unusable)
+
+
+def _fail(dataset: str, *, run_id: str, error: "LintasError", batch_id: str) -> None:
     from records import sync
     from records.batch_list import recent_batches
     from records.batches import ACTIVE, load

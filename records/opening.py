@@ -20,12 +20,19 @@ from consent.errors import QuotaExhausted
 from foundation import clock, telemetry
 from foundation.errors import LintasError
 from records import batches, endings
-from records.batches import ACTIVE, Batch, BatchKind
+from records.batches import ACTIVE, Batch, BatchKind, BatchStatus
 from records.context import SyncContext
 from records.tables import require_published
 from schemas.contract import Contract, Snapshot
 
-__all__ = ["RESUME_WITHIN", "batch_of_run", "note_unusable_contract", "open_batch", "take_over"]
+__all__ = [
+    "RESUME_WITHIN",
+    "batch_of_run",
+    "end_without_contract",
+    "note_unusable_contract",
+    "open_batch",
+    "take_over",
+]
 
 RESUME_WITHIN = timedelta(hours=6)
 """How old an unfinished batch may be to be gone on with; older pages would not fit the newer ones."""
@@ -59,19 +66,38 @@ def open_batch(
 def note_unusable_contract(context: SyncContext, dataset_id: str, error: LintasError) -> None:
     """Log that a sync was asked for and could not begin, because the contract's file is wrong."""
     with context.transaction() as connection:
-        append(
-            connection,
-            EntryDraft(
-                kind=EntryKind.SYNC_FAILED,
-                provider=dataset_id.partition("/")[0],
-                consumer=context.operator,
-                system=context.system,
-                datasets=(dataset_id,),
-                outcome="failed",
-                trace_id=telemetry.trace_id(),
-                details={"error": error.code, "step": "contract"},
-            ),
-        )
+        append(connection, _without_contract(context, dataset_id, error))
+
+
+def end_without_contract(context: SyncContext, dataset_id: str, error: LintasError, *, run_id: str) -> bool:
+    """End the batch of a run whose contract can be read no more, with its entry; False when it has none.
+
+    The dataset's next sync drops what the batch staged.
+    """
+    with context.transaction() as connection:
+        active = _active(connection, dataset_id)
+        if active is None or active["run_id"] != run_id:
+            return False
+        about = {name: active[name] for name in ("batch_id", "attempt", "contract_version")}
+        append(connection, _without_contract(context, dataset_id, error, run_id=run_id, batch=about))
+        batches.end(connection, active["batch_id"], BatchStatus.FAILED, reason=error.code)
+    return True
+
+
+def _without_contract(
+    context: SyncContext, dataset_id: str, error: LintasError, **further: Any
+) -> EntryDraft:
+    return EntryDraft(
+        kind=EntryKind.SYNC_FAILED,
+        provider=dataset_id.partition("/")[0],
+        consumer=context.operator,
+        system=context.system,
+        datasets=(dataset_id,),
+        outcome="failed",
+        trace_id=telemetry.trace_id(),
+        details={"error": error.code, "step": "contract"},
+        **further,
+    )
 
 
 def take_over(context: SyncContext, contract: Contract, batch_id: UUID) -> Batch:

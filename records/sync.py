@@ -31,7 +31,13 @@ from records.findings import Assessment, Finding, Verdict
 from records.landing import Landed, Landing
 from records.ledger import LedgerTotals
 from records.merge import Merging
-from records.opening import batch_of_run, note_unusable_contract, open_batch, take_over
+from records.opening import (
+    batch_of_run,
+    end_without_contract,
+    note_unusable_contract,
+    open_batch,
+    take_over,
+)
 from records.publishing import Published, publish
 from records.report import StepSeconds, SyncReport
 from schemas.contract import Contract
@@ -47,6 +53,7 @@ __all__ = [
     "SyncReport",
     "assess",
     "batch_of_run",
+    "end_without_contract",
     "fail",
     "land",
     "note_unusable_contract",
