@@ -53,6 +53,7 @@ OFFICERS = (
     Officer("steward-1", OPERATOR, "walidata-01", frozenset({OfficerRole.STEWARD, OfficerRole.OPERATOR})),
     Officer("auditor-1", OPERATOR, "auditor-01", frozenset({OfficerRole.AUDITOR})),
     Officer("counter-1", PORTAL_AGENCY, "loket-01", frozenset({OfficerRole.ASSISTING_OFFICER})),
+    Officer("case-1", PORTAL_AGENCY, "pemutus-01", frozenset({OfficerRole.DECIDING_OFFICER})),
 )
 
 
@@ -117,7 +118,7 @@ def _register_keys(connection: "Connection[Any]", installation: Installation) ->
     ]
     pairs.append(("system", PORTAL, "auth", portal_keyring(installation).ensure("auth")))
     pairs.append(
-        ("officer", "counter-1", "sign", agency_keyring(installation, PORTAL_AGENCY).ensure("loket-01"))
+        ("officer", "case-1", "sign", agency_keyring(installation, PORTAL_AGENCY).ensure("pemutus-01"))
     )
     pairs.append(("bus", "lintas", "sign", installation.keyring.ensure("bus")))
     pairs.append(("log", installation.settings.log_origin, "log", installation.keyring.ensure("log")))

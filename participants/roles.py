@@ -23,6 +23,7 @@ class OfficerRole(StrEnum):
     OPERATOR = "operator"
     AUDITOR = "auditor"
     ASSISTING_OFFICER = "assisting-officer"
+    DECIDING_OFFICER = "deciding-officer"
 
 
 def assign_role(

@@ -22,6 +22,8 @@ from foundation.keyring import KeyPair
 from participants import registry
 from participants.errors import UnknownKey
 from participants.keys import PublicKeyRecord, key_by_kid
+from participants.registry import Officer
+from participants.roles import OfficerRole
 from verification.errors import OfficerSignatureInvalid, ReferralNotYours
 
 TOKEN_TYPE = "lintas-referral-decision+jws"  # noqa: S105 - a media type
@@ -70,7 +72,7 @@ def check(
 
     Raises:
         OfficerSignatureInvalid: When it is malformed, about another case, too old, or not the officer's.
-        ReferralNotYours: When the officer does not act for the office that owns the referral.
+        ReferralNotYours: When the officer may not decide for the office that owns the referral.
     """
     kid, key = _key(connection, signed)
     content = _content(signed, key)
@@ -79,14 +81,23 @@ def check(
     if not clock.now() - _OLDEST <= content.decided_at <= clock.now() + _SKEW:
         raise _invalid("it was not signed within the last 24 hours")
     officer = registry.officer(connection, key.owner_id)
-    if officer.agency_id != owner or not officer.roles:
-        raise ReferralNotYours(
-            "The officer does not decide for the office that owns this referral",
-            remedy="Let an officer of that office decide",
-        )
+    require_deciding(officer, owner)
     if content.officer != officer.pseudonym:
         raise _invalid("it names another officer than the one who signed")
     return OfficerDecision(content.verdict, content.reason, officer.pseudonym, kid, signed)
+
+
+def require_deciding(officer: Officer, owner: str) -> None:
+    """Let only officers go on who may decide for the office that owns a referral.
+
+    Raises:
+        ReferralNotYours: When the officer acts for another office, or may not decide.
+    """
+    if officer.agency_id != owner or OfficerRole.DECIDING_OFFICER not in officer.roles:
+        raise ReferralNotYours(
+            "The officer does not decide for the office that owns this referral",
+            remedy="Let an officer of that office decide who has the role deciding-officer",
+        )
 
 
 def sign(content: Mapping[str, Any], key: KeyPair) -> str:

@@ -53,7 +53,8 @@ def upgrade() -> None:
         """
         CREATE TABLE participants.officer_role (
             officer_id text NOT NULL REFERENCES participants.officer,
-            role text NOT NULL CHECK (role IN ('steward', 'operator', 'auditor', 'assisting-officer')),
+            role text NOT NULL CHECK (role IN
+                ('steward', 'operator', 'auditor', 'assisting-officer', 'deciding-officer')),
             valid_from timestamptz NOT NULL,
             valid_to timestamptz CHECK (valid_to >= valid_from),
             assigned_by text NOT NULL,

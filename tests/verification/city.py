@@ -220,7 +220,7 @@ def _register(connection: psycopg.Connection[Any], city: City) -> None:
         _key(connection, city, "agency", agency, "agreement", year_ago)
     register_system(connection, System(PORTAL, OFFICE, "Palapa Mojo", "portal"))
     _key(connection, city, "system", PORTAL, "auth", year_ago)
-    officer = Officer(OFFICER, OFFICE, OFFICER, frozenset({OfficerRole.STEWARD}))
+    officer = Officer(OFFICER, OFFICE, OFFICER, frozenset({OfficerRole.DECIDING_OFFICER}))
     register_officer(connection, officer)
     _key(connection, city, "officer", OFFICER, "sign", year_ago)
 
