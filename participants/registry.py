@@ -232,6 +232,17 @@ def officer(connection: Connection[Any], officer_id: str) -> Officer:
     return replace(found, roles=roles_of(connection, officer_id))
 
 
+def find_officer(connection: Connection[Any], agency_id: str, pseudonym: str) -> Officer | None:
+    """Return the officer of an agency who bears a pseudonym, with the roles held now, or ``None``."""
+    with translated(), connection.cursor(row_factory=class_row(Officer)) as cursor:
+        found = cursor.execute(
+            "SELECT officer_id, agency_id, pseudonym FROM participants.officer"
+            " WHERE pseudonym = %s AND agency_id = %s",
+            [pseudonym, agency_id],
+        ).fetchone()
+    return found and replace(found, roles=roles_of(connection, found.officer_id))
+
+
 def officers(connection: Connection[Any], agency_id: str | None = None) -> list[Officer]:
     """Return all officers (of one agency), by id, with the roles held now."""
     with translated(), connection.cursor(row_factory=class_row(Officer)) as cursor:

@@ -40,6 +40,7 @@ from verification.exchange import (
 )
 from verification.idempotency import IdempotentRequest, RacedByTwin
 from verification.journey import Asker, GivenAnswer, Question
+from verification.officers import named_officer
 from verification.outcomes import evaluate
 from verification.reading import read_again
 from verification.working_days import today
@@ -51,7 +52,7 @@ def answer(
     """Answer a question, or refuse it; either way an entry says so.
 
     Raises:
-        ServiceUnknown, ClaimsInvalid: When the question makes no sense; nothing was looked up.
+        ServiceUnknown, ClaimsInvalid, OfficerUnknown: When the question makes no sense; nobody was looked up.
         IdempotencyConflict: When the key was used for another question.
         SubjectNotMatched: When the applicant could not be confirmed.
         ExchangeDenied: When the decision layer said no.
@@ -63,6 +64,8 @@ def answer(
     with context.session(asker) as session:
         if (given := _given_before(session, once)) is not None:
             return read_again(session, given, is_replay=True)
+        if question.officer is not None:
+            named_officer(session.connection, asker.agency, question.officer)
         purpose = question.purpose or service.definition.purpose
         subject = confirmed(session, question.applicant, purpose, service.identifier)
         request = disclosure(

@@ -4,7 +4,8 @@
 
     FixContract      ServiceInvalid
     Refused          ServiceUnknown, ClaimsInvalid, AnswerUnknown, IdempotencyConflict,
-                     ReferralUnknown, ReferralClosed, ReferralNotYours, OfficerSignatureInvalid
+                     ReferralUnknown, ReferralClosed, ReferralNotYours, OfficerSignatureInvalid,
+                     OfficerUnknown
     RetryLater       ReceiptPending
 """
 
@@ -75,3 +76,7 @@ class ReferralNotYours(Refused):
 
 class OfficerSignatureInvalid(Refused):
     """The officer's signature does not cover this decision."""
+
+
+class OfficerUnknown(Refused):
+    """The named officer is not registered for the agency that asks."""

@@ -15,14 +15,24 @@ from audit.sequencer import Sequencer
 from consent.errors import ConsentChanged, ExchangeDenied
 from foundation import clock
 from foundation.database import Role
+from participants.registry import Officer, register_officer
+from participants.roles import OfficerRole
 from records.errors import SubjectNotMatched, TooManyAttempts
-from tests.verification.city import AGUS, ASKER, BUDI, RINA, SITI, City
+from tests.verification.city import AGUS, ASKER, BUDI, OFFICER, RINA, SITI, City
 from verification import answering
 from verification.answering import answer
 from verification.context import AnsweringContext
-from verification.errors import AnswerUnknown, ClaimsInvalid, IdempotencyConflict, ServiceUnknown
+from verification.errors import (
+    AnswerUnknown,
+    ClaimsInvalid,
+    IdempotencyConflict,
+    OfficerUnknown,
+    ServiceUnknown,
+)
 from verification.journey import Asker
 from verification.reading import read
+
+STRANGER = "officer-of-another-agency"
 
 
 def outcomes(given) -> dict[str, str]:
@@ -328,3 +338,19 @@ def test_refusals_carry_a_promise_of_their_own_entry(city: City, context: Answer
     promise = verify_promise(caught.value.attributes["promise"], context.signer.public_keys())
     (entry,) = city.entries("exchange.refused")
     assert str(promise.entry_id) == entry["id"]
+
+
+@pytest.mark.parametrize("named", ["nobody", STRANGER])
+def test_an_officer_who_is_not_of_the_asking_agency_is_refused_alike(
+    city: City, context: AnsweringContext, named: str
+) -> None:
+    city.consent_of(context, SITI)
+    stranger = Officer(STRANGER, "kpp-mojokerto", STRANGER, frozenset({OfficerRole.STEWARD}))
+    with city.connect(Role.STEWARD) as connection:
+        register_officer(connection, stranger)
+    with pytest.raises(OfficerUnknown) as caught:
+        answer(context, SITI.question(officer=named), ASKER)
+    assert named not in str(caught.value)
+    assert city.entries("exchange.answered") == []
+    answer(context, SITI.question(officer=OFFICER), ASKER)
+    assert city.entries("exchange.answered")[0]["actor"] == OFFICER
