@@ -8,6 +8,7 @@ only as SCRAM verifiers, and kept one file per role, so that a process can be gi
 from __future__ import annotations
 
 import secrets
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -169,7 +170,7 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             kwargs={"autocommit": autocommit, **options},
-            check=ConnectionPool.check_connection,
+            check=_check_if_it_speaks,
             name=f"{role.value}-{database.value}",
             open=True,
         )
@@ -301,6 +302,20 @@ class Database:
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(identifier))
         roles = sql.SQL(", ").join(sql.Identifier(role.value) for role in _MAY_CONNECT[database])
         connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(identifier, roles))
+
+
+def _check_if_it_speaks(connection: psycopg.Connection[Any]) -> None:
+    """Check a pooled connection whose server has sent something unasked, as one that ends does.
+
+    An idle connection is silent, so a look at its socket tells as much as a question, without the way there
+    and back.
+    """
+    from psycopg_pool import ConnectionPool
+
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 @contextmanager

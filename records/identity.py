@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,7 +20,7 @@ from psycopg import sql
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from audit.subjects import SubjectKeys
-from foundation import clock
+from foundation import clock, pipelines
 from records.errors import SubjectNotMatched, TooManyAttempts
 from records.names import same_name
 from records.shapes import DatasetShape, all_shapes
@@ -99,7 +100,7 @@ def confirm(
     transaction.
 
     Args:
-        connection: Connection in the API role.
+        connection: Connection in the API role, in autocommit.
         vault: Where handles are minted.
         applicant: Who is asked about.
         consumer: The agency that asks; attempts are counted by consumer and number.
@@ -111,12 +112,15 @@ def confirm(
     """
     now, tags = clock.now(), TagKey.of(vault.keyring)
     tag = tags.subject(applicant.nik.value)
-    with connection.transaction():
+    keys: SubjectKeys | None = None
+    with pipelines.transaction(connection):
         _one_attempt_at_a_time(connection, tag, consumer)
         people, failures, over_all = _look_up(connection, applicant.nik.value, tag, consumer, now)
         refused = failures >= ATTEMPTS or over_all >= CONSUMER_ATTEMPTS
-        matched = not refused and any(_matches(applicant, person) for person in people)
-        if not matched and not refused:
+        if not refused and any(_matches(applicant, person) for person in people):
+            keys = vault.handle_for("nik", applicant.nik.value)
+            link_by_identifier(connection, keys, applicant.nik.value, now)
+        elif not refused:
             _count_failure(connection, tag, consumer, now)
     if refused:
         seconds = int(ATTEMPT_WINDOW.total_seconds())
@@ -125,29 +129,34 @@ def confirm(
             remedy=f"Wait {seconds // 60} minutes, or see the applicant at a counter",
             retry_after=seconds,
         )
-    if not matched:
+    if keys is None:
         raise SubjectNotMatched(
             "No person was found whose number and second element match",
             remedy="Check the number and the second element with the applicant",
         )
-    keys = vault.handle_for("nik", applicant.nik.value)
-    with connection.transaction():
-        link_by_identifier(connection, keys, applicant.nik.value, now)
     return ConfirmedSubject(keys, applicant.nik, tag)
 
 
 def link_by_identifier(
     connection: psycopg.Connection[Any], keys: SubjectKeys, identifier: str, now: datetime
-) -> int:
+) -> None:
     """Link every record that carries the number to its subject, unless a person has cut that link."""
-    shapes = [shape for shape in all_shapes(connection) if shape.subject_column]
-    if not shapes:
-        return 0
+    linking = _linking(all_shapes(connection))
+    if linking is not None:
+        given = {"identifier": identifier, "subject": keys.handle, "now": now, "why": _BY_IDENTIFIER}
+        connection.execute(linking, given)
+
+
+@lru_cache(maxsize=16)
+def _linking(shapes: tuple[DatasetShape, ...]) -> bytes | None:
+    tables = {shape.table_name: shape for shape in shapes if shape.subject_column}
+    if not tables:
+        return None
     named = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT record_id, dataset FROM {} WHERE {} = %(identifier)s").format(
             shape.table, sql.Identifier(shape.subject_column or "")
         )
-        for shape in {shape.table_name: shape for shape in shapes}.values()
+        for shape in tables.values()
     )
     query = sql.SQL(
         "INSERT INTO identity.link (record_id, dataset_id, subject_id, recorded_from, why, score, made_by)"
@@ -157,9 +166,8 @@ def link_by_identifier(
         " AND NOT EXISTS (SELECT FROM identity.severance c WHERE c.subject_id = %(subject)s"
         " AND c.record_id = r.record_id AND c.recorded_to IS NULL)"
         " ON CONFLICT (subject_id, record_id) WHERE recorded_to IS NULL DO NOTHING"
-    ).format(named=named)
-    given = {"identifier": identifier, "subject": keys.handle, "now": now, "why": _BY_IDENTIFIER}
-    return connection.execute(query, given).rowcount
+    )
+    return query.format(named=named).as_bytes(None)
 
 
 def links_of(
@@ -243,17 +251,8 @@ def _look_up(
     connection: psycopg.Connection[Any], identifier: str, tag: bytes, consumer: str, now: datetime
 ) -> tuple[list[Mapping[str, Any]], int, int]:
     """The persons who carry the number, and this consumer's failures on it and over all, in one question."""
-    tables = {shape.table_name: shape for shape in all_shapes(connection) if shape.record_type == "Person"}
-    found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
-    query = sql.SQL(
-        "SELECT coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
-        " AND consumer = %(consumer)s AND window_start > %(since)s), 0),"
-        " coalesce((SELECT failures FROM identity.consumer_attempt WHERE consumer = %(consumer)s"
-        " AND window_start > %(since)s), 0), p.name, p.birth_date, p.family_card_number"
-        " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
-    ).format(found=found)
     rows = connection.execute(
-        query,
+        _looking_up(all_shapes(connection)),
         {
             "identifier": identifier,
             "tag": tag,
@@ -268,6 +267,20 @@ def _look_up(
         if row[2] is not None
     ]
     return people, rows[0][0], rows[0][1]
+
+
+@lru_cache(maxsize=16)
+def _looking_up(shapes: tuple[DatasetShape, ...]) -> bytes:
+    tables = {shape.table_name: shape for shape in shapes if shape.record_type == "Person"}
+    found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
+    query = sql.SQL(
+        "SELECT coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
+        " AND consumer = %(consumer)s AND window_start > %(since)s), 0),"
+        " coalesce((SELECT failures FROM identity.consumer_attempt WHERE consumer = %(consumer)s"
+        " AND window_start > %(since)s), 0), p.name, p.birth_date, p.family_card_number"
+        " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
+    )
+    return query.format(found=found).as_bytes(None)
 
 
 def _people(shape: DatasetShape) -> sql.Composed:

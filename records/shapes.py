@@ -25,6 +25,10 @@ class DatasetShape:
     subject_column: str | None
     contract_hash: str
 
+    def __hash__(self) -> int:
+        """Quick, for statements are remembered by shape on the hot path; the hash names the contract."""
+        return hash((self.dataset_id, self.contract_hash))
+
     @property
     def table(self) -> sql.Identifier:
         """The record table."""
@@ -49,10 +53,10 @@ def shapes_of(
     return {each: known[each] for each in dataset_ids if each in known}
 
 
-def all_shapes(connection: psycopg.Connection[Any]) -> list[DatasetShape]:
+def all_shapes(connection: psycopg.Connection[Any]) -> tuple[DatasetShape, ...]:
     """Every dataset in force that this process knows of."""
     known = _KNOWN.get(_place(connection)) or _read(connection)
-    return list(known.values())
+    return tuple(known.values())
 
 
 def forget() -> None:

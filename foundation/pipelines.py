@@ -1,0 +1,46 @@
+"""Transactions whose statements travel together, for the paths where every round trip counts.
+
+In a pipeline a statement is on its way as soon as it is executed, and only reading a result waits. The
+server works through them in order, each with a snapshot of its own, so nothing changes but the waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from foundation.database_errors import DatabaseFailed
+
+__all__ = ["transaction"]
+
+
+@contextmanager
+def transaction(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Pipeline]:
+    """One transaction in one pipeline: BEGIN goes with the first statements, COMMIT with the last.
+
+    Whoever must know that all went well so far calls `sync` on what is given; a failed statement is told
+    there, where a result is read, or at the end. When the block ends with no error, all of it is committed.
+
+    Args:
+        connection: In autocommit, and in no transaction.
+
+    Raises:
+        DatabaseFailed: When the server rolled back what was to be committed.
+    """
+    if not connection.autocommit or connection.info.transaction_status is not TransactionStatus.IDLE:
+        raise ValueError("a transaction begins here only in autocommit, and not inside another one")
+    try:
+        with connection.pipeline() as pipeline:
+            connection.execute("BEGIN")
+            yield pipeline
+            ended = connection.execute("COMMIT")
+    except BaseException:
+        with suppress(psycopg.Error):  # the connection may be gone; then the server rolls back by itself
+            connection.rollback()
+        raise
+    if ended.statusmessage != "COMMIT":
+        raise DatabaseFailed("The transaction was rolled back", remedy="Try again")
