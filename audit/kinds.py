@@ -36,6 +36,9 @@ class EntryKind(StrEnum):
     AGREEMENT_ENDED = "agreement.ended"
     EMERGENCY_REVIEWED = "emergency.reviewed"
     REFERRAL_OPENED = "referral.opened"
+    REFERRAL_VIEWED = "referral.viewed"
+    REFERRAL_PAUSED = "referral.paused"
+    REFERRAL_RESUMED = "referral.resumed"
     REFERRAL_DECIDED = "referral.decided"
     QUARANTINE_VIEWED = "quarantine.viewed"
     QUARANTINE_REPLAYED = "quarantine.replayed"
@@ -296,6 +299,19 @@ KINDS: Mapping[EntryKind, KindRule] = {
     ),
     EntryKind.REFERRAL_OPENED: _rule(
         "a case was referred to a human", "consumer outcome", _EXCHANGE, **_REFERRAL_DETAILS
+    ),
+    EntryKind.REFERRAL_VIEWED: _rule(
+        "referrals were shown to the office that owns them",
+        "outcome",
+        _EXCHANGE,
+        **_REFERRAL_DETAILS,
+        referrals="number of referrals shown",
+    ),
+    EntryKind.REFERRAL_PAUSED: _rule(
+        "an officer stopped the clock of a referral", "actor outcome", _EXCHANGE, **_REFERRAL_DETAILS
+    ),
+    EntryKind.REFERRAL_RESUMED: _rule(
+        "an officer let the clock of a referral run again", "actor outcome", _EXCHANGE, **_REFERRAL_DETAILS
     ),
     EntryKind.REFERRAL_DECIDED: _rule(
         "an officer decided a referral", "actor outcome", _EXCHANGE, **_REFERRAL_DETAILS

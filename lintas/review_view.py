@@ -60,6 +60,7 @@ def open_quarantined(row: str, *, officer: str, reason: str) -> dict[str, Any]:
 def referral_rows() -> list[dict[str, Any]]:
     """Undecided referrals of every office, the most urgent first."""
     from participants.registry import agencies
+    from verification.attending import note_listed
     from verification.referrals import open_referrals
 
     with connected(Role.API) as (_, connection):
@@ -68,6 +69,7 @@ def referral_rows() -> list[dict[str, Any]]:
             for agency in agencies(connection)
             for referral in open_referrals(connection, agency.agency_id)
         ]
+        note_listed(connection, found, actor="lintas referrals list")
     return [_shown(referral) for referral in found]
 
 

@@ -8,16 +8,14 @@ import pytest
 
 from foundation import clock
 from foundation.database import Role
+from participants.registry import Officer, register_officer
 from participants.roles import OfficerRole, assign_role, end_role
-from tests.verification.city import BUDI, OFFICE, OFFICER, PORTAL, City
-from verification import officer_decision
+from tests.verification.city import ASKER, BUDI, OFFICE, OFFICER, City
+from verification import attending, officer_decision
 from verification.answering import answer
 from verification.context import AnsweringContext
 from verification.deciding import decide
-from verification.errors import ReferralNotYours
-from verification.journey import Asker
-
-ASKER = Asker(system=PORTAL, agency=OFFICE)
+from verification.errors import OfficerUnknown, ReferralClosed, ReferralNotYours
 
 
 @pytest.fixture
@@ -58,3 +56,37 @@ def test_only_a_deciding_officer_decides(
 def test_a_deciding_officer_decides(city: City, context: AnsweringContext, referral: UUID) -> None:
     ended, _ = decide(context, referral, OFFICE, signed(city, referral))
     assert ended.verdict == "approved"
+
+
+def test_whoever_looks_at_referrals_is_on_record(
+    city: City, context: AnsweringContext, referral: UUID
+) -> None:
+    (listed,) = attending.list_open(context, ASKER, after=None, limit=50)
+    assert attending.read(context, ASKER, referral) == listed
+    first, second = city.entries("referral.viewed")
+    assert (first["outcome"], first["consumer"], first["details"]) == ("listed", OFFICE, {"referrals": 1})
+    assert (second["outcome"], second["system"]) == ("shown", ASKER.system)
+    assert second["details"]["referral"] == str(referral)
+    assert len(second["subjects"]) == 1
+
+
+def test_a_clock_is_moved_by_a_deciding_officer_and_on_record(
+    city: City, context: AnsweringContext, referral: UUID
+) -> None:
+    for event in ("stop", "resume"):
+        attending.move_clock(context, ASKER, referral, event, reason="waiting-for-applicant", officer=OFFICER)
+    with pytest.raises(ReferralClosed):
+        attending.move_clock(context, ASKER, referral, "resume", reason="again", officer=OFFICER)
+    (paused,), (resumed,) = city.entries("referral.paused"), city.entries("referral.resumed")
+    assert (paused["actor"], paused["outcome"], resumed["outcome"]) == (OFFICER, "stopped", "open")
+    assert paused["details"]["reason"] == "waiting-for-applicant"
+
+
+def test_nobody_else_moves_a_clock(city: City, context: AnsweringContext, referral: UUID) -> None:
+    auditor = Officer("auditor", OFFICE, "auditor", frozenset({OfficerRole.AUDITOR}))
+    with city.connect(Role.STEWARD) as connection:
+        register_officer(connection, auditor)
+    for officer, error in (("auditor", ReferralNotYours), ("nobody", OfficerUnknown)):
+        with pytest.raises(error):
+            attending.move_clock(context, ASKER, referral, "stop", reason="because", officer=officer)
+    assert city.entries("referral.paused") == []

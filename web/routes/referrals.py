@@ -13,8 +13,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from foundation import clock
-from verification import referrals
+from verification import attending
 from verification.deciding import decide
+from verification.journey import Asker
 from verification.referrals import Referral
 from web.bodies import ClockBody, DecisionBody
 from web.errors import CursorInvalid
@@ -51,8 +52,7 @@ async def list_referrals(
     after = _opened(cursor)
 
     def work(client: Client) -> list[Referral]:
-        with platform.context.connection() as connection:
-            return referrals.open_referrals(connection, client.agency, after=after, limit=limit)
+        return attending.list_open(platform.context, _asker(client), after=after, limit=limit)
 
     found = await platform.serve(request, SCOPE, work)
     following = _cursor(found[-1]) if len(found) == limit else None
@@ -70,8 +70,7 @@ async def read_referral(request: Request, referral_id: UUID) -> Response:
     platform = platform_of(request)
 
     def work(client: Client) -> Referral:
-        with platform.context.connection() as connection:
-            return referrals.find(connection, referral_id, client.agency)
+        return attending.read(platform.context, _asker(client), referral_id)
 
     return json_reply(_shown(await platform.serve(request, SCOPE, work)))
 
@@ -101,14 +100,22 @@ async def decide_referral(request: Request, referral_id: UUID, body: DecisionBod
 async def move_clock(request: Request, referral_id: UUID, body: ClockBody) -> Response:
     """While the clock is stopped, working days do not count."""
     platform = platform_of(request)
-    move = referrals.stop_clock if body.event == "stop" else referrals.resume_clock
 
     def work(client: Client) -> Referral:
-        with platform.context.connection() as connection, connection.transaction():
-            referral = referrals.find(connection, referral_id, client.agency, locked=True)
-            return move(connection, referral, body.reason, body.officer)
+        return attending.move_clock(
+            platform.context,
+            _asker(client),
+            referral_id,
+            body.event,
+            reason=body.reason,
+            officer=body.officer,
+        )
 
     return json_reply(_shown(await platform.serve(request, SCOPE, work)))
+
+
+def _asker(client: Client) -> Asker:
+    return Asker(system=client.system, agency=client.agency)
 
 
 def _shown(referral: Referral) -> dict[str, Any]:
