@@ -30,7 +30,7 @@ from foundation.database_errors import (
     map_database_error,
     translated,
 )
-from foundation.errors import FixInstallation
+from foundation.external_server import checked_url
 from foundation.files import make_private_directory, read_private, write_once
 from foundation.postgres import EmbeddedPostgres, ServerTuning
 from foundation.settings import Settings
@@ -256,14 +256,7 @@ class Database:
     def _external_url(self) -> str:
         url = self.settings.database_url
         assert url is not None
-        text = url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
-        with suppress(psycopg.ProgrammingError):
-            libpq.conninfo_to_dict(text)
-            return text
-        raise FixInstallation(
-            "LINTAS_DATABASE_URL is not a PostgreSQL URL",
-            remedy="Write it as postgresql://user:password@host:5432/postgres?sslmode=verify-full",
-        )
+        return checked_url(url.get_secret_value())
 
     def _ensure_role(self, connection: psycopg.Connection[Any], role: Role) -> None:
         make_private_directory(self.password_directory)

@@ -39,7 +39,10 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         None,
-        description="Administrator URL of a PostgreSQL 18 server to use instead of the embedded one.",
+        description=(
+            "Administrator URL of a PostgreSQL 18 server to use instead of the embedded one; "
+            "over the network it must say `sslmode=verify-full`."
+        ),
     )
     database_name: str = Field(
         "lintas", pattern=_DATABASE_NAME, description="Name of the main database; the others follow from it."

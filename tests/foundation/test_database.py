@@ -21,6 +21,7 @@ from foundation.database import (
 )
 from foundation.database_errors import DatabaseFailed
 from foundation.errors import FixInstallation, LintasError
+from foundation.external_server import checked_url
 from foundation.settings import Settings
 
 VAULT_ROLES = {Role.MIGRATOR, Role.API, Role.STEWARD}
@@ -142,6 +143,40 @@ def test_a_url_that_is_none_is_named_without_repeating_it(session_directory):
     with pytest.raises(FixInstallation) as caught:
         Database(settings).create()
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@db.example/postgres",
+        "postgresql://me:hunter2@db.example/postgres?sslmode=prefer",
+        "postgresql+psycopg://me:hunter2@10.0.0.7:5432/postgres?sslmode=require",
+        "postgresql://me:hunter2@127.0.0.1,db.example/postgres?sslmode=verify-ca",
+        "postgresql://me:hunter2@localhost/postgres?hostaddr=10.0.0.7",
+        "service=elsewhere password=hunter2",
+    ],
+)
+def test_another_machine_is_reached_only_under_verified_tls(session_directory, url):
+    settings = Settings(home=session_directory / "x", database_url=SecretStr(url))
+    with pytest.raises(FixInstallation) as caught:
+        Database(settings).create()
+    assert caught.value.code == "database-url-unprotected"
+    assert "verify-full" in caught.value.remedy
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me@/postgres?host=/run/postgresql",
+        "postgresql://me@127.0.0.1:5432/postgres",
+        "postgresql://me@[::1]/postgres",
+        "postgresql://me@localhost/postgres",
+        "postgresql://me@db.example/postgres?sslmode=verify-full",
+    ],
+)
+def test_this_machine_and_verified_tls_are_accepted(url):
+    assert checked_url(url) == url
 
 
 def test_a_tcp_server_keeps_its_tls_parameters(session_directory):
