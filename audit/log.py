@@ -23,9 +23,14 @@ MAXIMUM_MERGE_DELAY = timedelta(seconds=30)
 """How long after the append a checkpoint covers the entry at the latest; ordinarily about one second."""
 
 _COLUMNS = "entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry"
-_OUTBOX = f"INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608
-_SEALED = "INSERT INTO audit.sealed (entry_id, blob) VALUES (%s, %s)"
-_INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) VALUES (%s, %s)"
+_OUTBOX = f"""
+INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%(id)s, %(kind)s, %(at)s, %(provider)s, %(consumer)s,
+    %(purpose)s, %(outcome)s, %(entry)s)
+"""  # noqa: S608
+_SEALED = "INSERT INTO audit.sealed (entry_id, blob) VALUES (%(id)s, %(sealed)s)"
+_INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) VALUES (%(index)s, %(id)s)"
+_ABOUT_A_SUBJECT = f"WITH indexed AS ({_INDEX}) {_OUTBOX}"
+_WITH_CONTENT = f"WITH indexed AS ({_INDEX}), sealed AS ({_SEALED}) {_OUTBOX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,13 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
         EntryRefused: when the draft is not an entry of its kind; nothing is written.
     """
     entry = build(draft)
-    connection.execute(_OUTBOX, _row(entry))
-    if entry.sealed_blob is not None:
-        connection.execute(_SEALED, (entry.entry_id, entry.sealed_blob))
-    if entry.index_key is not None:
-        connection.execute(_INDEX, (entry.index_key, entry.entry_id))
+    row = dict(zip(_NAMES, _row(entry), strict=True))
+    if entry.index_key is None:  # then nothing is sealed: content is sealed under a subject's key
+        connection.execute(_OUTBOX, row)
+    elif entry.sealed_blob is None:
+        connection.execute(_ABOUT_A_SUBJECT, row | {"index": entry.index_key})
+    else:
+        connection.execute(_WITH_CONTENT, row | {"index": entry.index_key, "sealed": entry.sealed_blob})
     return _promise(entry)
 
 
@@ -75,6 +82,7 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
     return [_promise(entry) for entry in entries]
 
 
+_NAMES = ("id", "kind", "at", "provider", "consumer", "purpose", "outcome", "entry")
 _TYPES = ["uuid", "text", "timestamptz", "text", "text", "text", "text", "bytea"]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.pq import TransactionStatus
 
 from audit.entry import RevisionReference
@@ -19,6 +19,7 @@ from consent.errors import AgreementChanged, ConsentChanged, ExchangeDenied, Uns
 from consent.locks import agreement_key, consent_key, lock_shared
 from consent.quota import QuotaLeases, QuotaTaken, quota_day, take_quota
 from foundation import clock
+from foundation.pipelines import Transaction
 
 __all__ = ["QuotaLeases", "QuotaTaken", "hold", "quota_day", "take_quota"]
 
@@ -52,11 +53,22 @@ VALUES (%s, %s, %s, %s, %s, %s)
 """
 
 
-def hold(connection: Connection[Any], decision: Decision, at: datetime | None = None) -> None:
+def hold(
+    connection: Connection[Any],
+    decision: Decision,
+    at: datetime | None = None,
+    transaction: Transaction | None = None,
+) -> None:
     """Lock and re-read everything the decision rests on; call it in the transaction that commits.
 
     Waits for a withdrawal that is being committed, and is then refused by it.
     For an emergency access the review that is now due is written in the same transaction.
+
+    Args:
+        connection: The connection whose transaction commits the exchange.
+        decision: What was decided.
+        at: The moment at which everything must be in force; now by default.
+        transaction: The transaction, where it is pipelined: locks and re-reading are sent together.
 
     Raises:
         ExchangeDenied: If the decision was no allowance in the first place, or a party was suspended since.
@@ -67,9 +79,12 @@ def hold(connection: Connection[Any], decision: Decision, at: datetime | None = 
     decision.require_allowed()
     moment = at or clock.now()
     lock_shared(connection, _keys(decision))
+    reread = _reread(connection, decision, moment)
+    if transaction is not None:
+        transaction.settle()
     if connection.info.transaction_status is not TransactionStatus.INTRANS:
         raise _unsuitable("the connection commits every statement by itself")
-    current = _reread(connection, decision, moment)
+    current = _read(reread)
     _require_standing(decision, current)
     for reference in decision.agreements:
         if not _same(reference, current.get(("agreement", reference.id))):
@@ -101,8 +116,8 @@ def _keys(decision: Decision) -> list[int]:
     return keys
 
 
-def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -> _Current:
-    rows = connection.execute(
+def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -> Cursor[Any]:
+    return connection.execute(
         _REREAD,
         {
             "at": moment,
@@ -111,7 +126,11 @@ def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -
             "agencies": [decision.request.consumer, *sorted(decision.request.providers)],
             "system": decision.request.system,
         },
-    ).fetchall()
+    )
+
+
+def _read(reread: Cursor[Any]) -> _Current:
+    rows = reread.fetchall()
     if any(row[5] != "read committed" for row in rows):
         raise _unsuitable("its snapshot is older than the locks")
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}

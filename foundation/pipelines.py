@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -15,15 +16,27 @@ from psycopg.pq import TransactionStatus
 
 from foundation.database_errors import DatabaseFailed
 
-__all__ = ["transaction"]
+__all__ = ["Transaction", "transaction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction whose statements are on their way."""
+
+    connection: psycopg.Connection[Any]
+    pipeline: psycopg.Pipeline
+
+    def settle(self) -> None:
+        """Wait until everything sent so far was done, or raise what went wrong."""
+        if self.connection.info.transaction_status is TransactionStatus.ACTIVE:
+            self.pipeline.sync()
 
 
 @contextmanager
-def transaction(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Pipeline]:
+def transaction(connection: psycopg.Connection[Any]) -> Iterator[Transaction]:
     """One transaction in one pipeline: BEGIN goes with the first statements, COMMIT with the last.
 
-    Whoever must know that all went well so far calls `sync` on what is given; a failed statement is told
-    there, where a result is read, or at the end. When the block ends with no error, all of it is committed.
+    A failed statement is told where a result is read, where the transaction is settled, or at its end.
 
     Args:
         connection: In autocommit, and in no transaction.
@@ -36,7 +49,7 @@ def transaction(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Pipelin
     try:
         with connection.pipeline() as pipeline:
             connection.execute("BEGIN")
-            yield pipeline
+            yield Transaction(connection, pipeline)
             ended = connection.execute("COMMIT")
     except BaseException:
         with suppress(psycopg.Error):  # the connection may be gone; then the server rolls back by itself

@@ -128,8 +128,7 @@ def _commit(
     )
     with (
         telemetry.span("verification.commit"),
-        committing(session, decision, subject.keys),
-        connection.pipeline(),  # nothing written here waits for what was written before it
+        committing(session, decision, subject.keys) as transaction,
     ):
         promise = append(connection, draft)
         given = GivenAnswer(
@@ -140,10 +139,10 @@ def _commit(
             entry_id=promise.entry_id,
         )
         answers.store(connection, _record(given, subject, decision))
-        if once is not None:
-            idempotency.remember(connection, once, composed.answer_id, clock.now())
         if referral is not None:
             referrals.open_referral(connection, referral, decision, subject.keys)
+        if once is not None:
+            idempotency.remember(connection, transaction, once, composed.answer_id, clock.now())
     return given
 
 

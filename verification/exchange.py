@@ -15,8 +15,9 @@ from consent.decision import Decision, ExchangeRequest, decide
 from consent.exchange import Fields
 from consent.facts import gather
 from consent.vocabulary import Mode, Verb
-from foundation import clock, telemetry
+from foundation import clock, pipelines, telemetry
 from foundation.errors import Refused
+from foundation.pipelines import Transaction
 from verification.context import AnsweringContext, Session
 from verification.journey import Asker
 
@@ -62,7 +63,7 @@ def decide_or_refuse(session: Session, request: ExchangeRequest, subject: Subjec
 
 
 @contextmanager
-def committing(session: Session, decision: Decision, subject: SubjectKeys) -> Iterator[None]:
+def committing(session: Session, decision: Decision, subject: SubjectKeys) -> Iterator[Transaction]:
     """The transaction in which an exchange happens: what was decided still holds, and quota is taken.
 
     Raises:
@@ -70,10 +71,11 @@ def committing(session: Session, decision: Decision, subject: SubjectKeys) -> It
     """
     taken, is_written = QuotaTaken(), False
     try:
-        with session.connection.transaction():
-            hold(session.connection, decision)
+        with pipelines.transaction(session.connection) as transaction:
+            hold(session.connection, decision, transaction=transaction)
             taken = take_quota(session.connection, decision, session.context.leases)
-            yield
+            yield transaction
+            transaction.settle()  # from here on only COMMIT can fail
             is_written = True
     except Refused as refusal:
         taken.give_back()

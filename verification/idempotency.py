@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 
+from foundation.pipelines import Transaction
 from verification.errors import IdempotencyConflict
 
 KEPT_FOR = timedelta(hours=24)
@@ -74,13 +75,19 @@ def answer_given(
 
 
 def remember(
-    connection: psycopg.Connection[Any], request: IdempotentRequest, answer_id: UUID, now: datetime
+    connection: psycopg.Connection[Any],
+    transaction: Transaction,
+    request: IdempotentRequest,
+    answer_id: UUID,
+    now: datetime,
 ) -> None:
-    """Tie the key to its answer in the caller's transaction.
+    """Tie the key to its answer in the caller's transaction, and wait for all that was sent in it.
 
     Raises:
         RacedByTwin: When another transaction did so first; the caller rolls back and replays.
     """
     row = (request.system, request.key_tag, request.request_tag, answer_id, now, now - KEPT_FOR)
-    if connection.execute(_INSERT, row).fetchone() is None:
+    tied = connection.execute(_INSERT, row)
+    transaction.settle()
+    if tied.fetchone() is None:
         raise RacedByTwin

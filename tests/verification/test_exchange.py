@@ -24,15 +24,16 @@ class Taken:
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     taken = Taken()
-    monkeypatch.setattr(exchange, "hold", lambda *_: None)
+    monkeypatch.setattr(exchange, "hold", lambda *_, **__: None)
+    monkeypatch.setattr(exchange.pipelines, "transaction", lambda connection: connection.transaction())
     monkeypatch.setattr(exchange, "take_quota", lambda *_: taken)
     return taken
 
 
 def session_whose_commit(fails: bool) -> SimpleNamespace:
     @contextmanager
-    def transaction() -> Iterator[None]:
-        yield
+    def transaction() -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(settle=lambda: None)
         if fails:
             raise psycopg.OperationalError("server closed the connection")
 
