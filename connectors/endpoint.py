@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy.engine import URL, make_url
@@ -38,8 +39,12 @@ class SqlEndpoint:
         ca_pem: str | None,
         negotiation: Literal["direct", "postgres"],
         timeout: float,
+        files: Path | None = None,
     ) -> SqlEndpoint:
         """Read the address that the operator registered.
+
+        Database files (SQLite) are for drills of the reader: no registered address leads to a file of this
+        machine unless the caller, who no contract speaks for, names the folder.
 
         Raises:
             ConfigurationInvalid: When there is none, or it carries credentials or names an unknown database.
@@ -55,7 +60,7 @@ class SqlEndpoint:
             problems.append("the system's endpoint_url must not carry credentials: they belong into a secret")
         if url.query:
             problems.append("the system's endpoint_url must not carry options")
-        if url.get_backend_name() not in {"postgresql", "sqlite"}:
+        if url.get_backend_name() != "postgresql" and not _is_file_in(files, url):
             problems.append(f"no driver for {url.get_backend_name()} databases is built in")
         if url.get_backend_name() == "postgresql" and not (url.host and url.database):
             problems.append("the system's endpoint_url must name a host and a database")
@@ -79,3 +84,10 @@ class SqlEndpoint:
             protocol="postgresql" if self.negotiation == "direct" else None,
             ask_first=self.negotiation == "postgres",
         )
+
+
+def _is_file_in(folder: Path | None, url: URL) -> bool:
+    """Whether the address is that of a SQLite file in the folder."""
+    if folder is None or url.get_backend_name() != "sqlite" or not url.database:
+        return False
+    return Path(url.database).resolve().is_relative_to(folder.resolve())

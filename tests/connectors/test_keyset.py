@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from connectors import PageToken, Window
 from connectors.configuration import SqlConfiguration
 from connectors.endpoint import SqlEndpoint
-from connectors.errors import KeyNotSelective
+from connectors.errors import ConfigurationInvalid, KeyNotSelective
 from connectors.keyset import Progress, cut
 from connectors.sql import SqlSource
 
@@ -37,7 +37,9 @@ def source(path: Path, page_rows: int, key: tuple[str, ...]) -> SqlSource:
     configuration = SqlConfiguration(
         table="t", key=key, username="none", password="env:none", page_rows=page_rows
     )
-    endpoint = SqlEndpoint.parse(f"sqlite:///{path}", ca_pem=None, negotiation="postgres", timeout=1)
+    endpoint = SqlEndpoint.parse(
+        f"sqlite:///{path}", ca_pem=None, negotiation="postgres", timeout=1, files=path.parent
+    )
     return SqlSource(configuration, endpoint, SecretStr(""), system_id="t", columns=("n",))
 
 
@@ -150,3 +152,12 @@ def test_days_and_moments_are_not_confused_in_a_token() -> None:
     ):
         token = Progress(key=(value,)).token("s", ["a"])
         assert Progress.resume(token, "s", ["a"]).key == (value,)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere.sqlite", "../../etc/passwd"])
+def test_a_file_outside_the_folder_named_is_no_source(directory: Path, name: str) -> None:
+    for address, files in ((directory / name, directory), (directory / "rows.sqlite", None)):
+        with pytest.raises(ConfigurationInvalid, match="no driver"):
+            SqlEndpoint.parse(
+                f"sqlite:///{address}", ca_pem=None, negotiation="postgres", timeout=1, files=files
+            )

@@ -401,7 +401,8 @@ def test_a_revoked_right_is_named_with_the_grant(opener: Opener, changing: Pract
 @pytest.mark.parametrize(
     "url",
     [None, "", "nonsense", "postgresql://lintas:secret@localhost/siak", "postgresql:///siak", "mysql://localhost/siak",
-     "postgresql://localhost/siak?sslmode=disable"],
+     "postgresql://localhost/siak?sslmode=disable", "sqlite:////etc/siak.db", "sqlite://localhost/siak.db",
+     "sqlite://"],
 )  # fmt: skip
 def test_an_address_that_is_none_or_carries_a_secret_is_refused(opener: Opener, url: str | None) -> None:
     with pytest.raises(ConfigurationInvalid) as caught:
