@@ -1,4 +1,4 @@
-"""Gathering what a decision may look at: three indexed queries, on the hot path of every exchange.
+"""Gathering what a decision may look at: one question to the database, on the hot path of every exchange.
 
 Nothing that can change is cached. Terms are kept in memory by the hash of their bytes, which never change.
 """
@@ -19,7 +19,6 @@ from consent.quota import QuotaLeases, quota_day
 from consent.revision import ConsentRevision
 from consent.terms import AgreementRevision, AgreementTerms
 from foundation.canonical import sha256_hex
-from participants.standing import standing
 
 __all__ = ["gather", "governing_agreements"]
 
@@ -38,12 +37,21 @@ SELECT DISTINCT ON (r.agreement_id)
 _BETWEEN = _GOVERNING.format(between=" WHERE r.consumer = %(consumer)s AND r.provider = ANY(%(providers)s)")
 _EVERYWHERE = _GOVERNING.format(between="")
 
-_CONSENT = """
-SELECT r.payload, encode(r.hash, 'hex')
-  FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
- WHERE c.subject = %s AND c.consumer = %s AND c.purpose = %s
- ORDER BY r.revision DESC LIMIT 1
-"""
+_FACTS = f"""
+SELECT 'agency' AS what, agency_id AS id, 0 AS revision, '' AS hash, NULL::timestamptz AS ended_at,
+       0::bigint AS leased, agency_id AS owner, status = 'active' AS active, NULL::bytea AS payload
+  FROM participants.agency WHERE agency_id = ANY(%(agencies)s)
+UNION ALL
+SELECT 'system', system_id, 0, '', NULL, 0, agency_id, status = 'active', NULL
+  FROM participants.system WHERE system_id = %(system)s
+UNION ALL
+SELECT 'agreement', g.*, NULL, NULL, NULL FROM ({_BETWEEN}) AS g
+UNION ALL
+(SELECT 'consent', '', r.revision, encode(r.hash, 'hex'), NULL, 0, NULL, NULL, r.payload
+   FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
+  WHERE c.subject = %(subject)s::uuid AND c.consumer = %(consumer)s AND c.purpose = %(purpose)s
+  ORDER BY r.revision DESC LIMIT 1)
+"""  # noqa: S608
 
 
 def gather(connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None = None) -> Facts:
@@ -54,12 +62,25 @@ def gather(connection: Connection[Any], request: ExchangeRequest, leases: QuotaL
         request: What is asked.
         leases: This process's quota blocks, whose unused units count as left.
     """
-    parties = standing(connection, agencies={request.consumer, *request.providers}, systems=[request.system])
+    day, providers = quota_day(request.at), sorted(request.providers)
+    asked = {
+        "agencies": [request.consumer, *providers],
+        "system": request.system,
+        "day": day,
+        "at": request.at,
+        "consumer": request.consumer,
+        "providers": providers,
+        "subject": request.subject,
+        "purpose": request.purpose,
+    }
+    found: dict[str, list[tuple[Any, ...]]] = {"agency": [], "system": [], "agreement": [], "consent": []}
+    for what, *row in connection.execute(_FACTS, asked).fetchall():
+        found[what].append(tuple(row))
     return Facts(
-        agreements=_agreements(connection, request, leases),
-        consent=_consent(connection, request),
-        agencies=parties.agencies,
-        systems={name: SystemFact(each.agency_id, each.is_active) for name, each in parties.systems.items()},
+        agreements=_facts(connection, [row[:5] for row in found["agreement"]], day, leases),
+        consent=next((_consent_fact(row[7], row[2]) for row in found["consent"]), None),
+        agencies={row[0]: row[6] for row in found["agency"]},
+        systems={row[0]: SystemFact(row[5], row[6]) for row in found["system"]},
     )
 
 
@@ -67,19 +88,6 @@ def governing_agreements(connection: Connection[Any], at: datetime) -> tuple[Agr
     """Every agreement between any two agencies, in the revision that governs at a moment."""
     rows = connection.execute(_EVERYWHERE, {"day": quota_day(at), "at": at}).fetchall()
     return _facts(connection, rows, quota_day(at), None)
-
-
-def _agreements(
-    connection: Connection[Any], request: ExchangeRequest, leases: QuotaLeases | None
-) -> tuple[AgreementFact, ...]:
-    day = quota_day(request.at)
-    asked = {
-        "day": day,
-        "at": request.at,
-        "consumer": request.consumer,
-        "providers": sorted(request.providers),
-    }
-    return _facts(connection, connection.execute(_BETWEEN, asked).fetchall(), day, leases)
 
 
 def _facts(
@@ -96,13 +104,6 @@ def _facts(
         reference = RevisionReference(agreement_id, revision, digest)
         facts.append(AgreementFact(reference, agreed, ended_at=ended_at, quota_left=left))
     return tuple(facts)
-
-
-def _consent(connection: Connection[Any], request: ExchangeRequest) -> ConsentFact | None:
-    if request.subject is None:
-        return None
-    row = connection.execute(_CONSENT, [request.subject, request.consumer, request.purpose]).fetchone()
-    return _consent_fact(*row) if row else None
 
 
 def _consent_fact(payload: bytes, digest: str) -> ConsentFact:
