@@ -20,7 +20,7 @@ might want. Made by `python -m docs.generate`; do not edit.
 | 69 | `FixSource` | the agency's system or its data must change |
 | 70 | `IntegrityBroken` | what is stored contradicts itself: stop and look |
 | 75 | `RetryLater` | try again later |
-| 77 | `Refused` | a rule says no |
+| 77 | `Refused` | a rule says no; after `lintas sync` with `"held": true`, a steward must release or reject |
 | 78 | `FixInstallation` | change this installation |
 """
 

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from foundation.errors import LintasError
 
-__all__ = ["AsJson", "console", "exit_code", "print_error", "print_fields", "print_json", "print_rows"]
+__all__ = [
+    "HELD",
+    "AsJson",
+    "console",
+    "exit_code",
+    "print_error",
+    "print_fields",
+    "print_json",
+    "print_rows",
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
@@ -28,6 +37,10 @@ EXIT_CODES: Mapping[str, int] = {
     "FixInstallation": 78,
 }
 """By branch of the error tree, after sysexits.h; 2 is a wrong command line, 1 an error nobody foresaw."""
+
+
+HELD = EXIT_CODES["Refused"]
+"""A sync whose batch is held: nothing failed, but nothing was published either, and a steward must decide."""
 
 
 def console(*, stderr: bool = False) -> "Console":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.output import AsJson, console, print_json
+from lintas.output import HELD, AsJson, console, print_json
 
 __all__ = ["register"]
 
@@ -60,7 +60,7 @@ def sync(
     dataset: Annotated[str, typer.Argument(help="The dataset, as `agency/dataset`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Run one sync here and now, without Airflow: open, land, assess, publish."""
+    """Run one sync here and now, without Airflow: open, land, assess, publish; exit code 77 when held."""
     from lintas.sync_report import print_figures, run_one_sync
 
     report = run_one_sync(dataset)
@@ -68,3 +68,5 @@ def sync(
         print_json(report)
     else:
         print_figures(console(), report)
+    if report["held"]:
+        raise typer.Exit(HELD)

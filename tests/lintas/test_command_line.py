@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 import lintas.cli
 from foundation.errors import (
@@ -113,6 +114,22 @@ def test_every_command_shown_in_the_documentation_exists_with_its_options(page: 
 )
 def test_the_exit_code_names_the_branch_of_the_error(branch: type[LintasError], code: int) -> None:
     assert exit_code(branch("no")) == code
+
+
+@pytest.mark.parametrize(("held", "code"), [(True, 77), (False, 0)])
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_held_batch_does_not_look_like_success_to_a_script(
+    monkeypatch: pytest.MonkeyPatch, held: bool, code: int, words: tuple[str, ...]
+) -> None:
+    report = {
+        "dataset": "a/b", "batch": "b1", "read": 1, "accepted": 1, "quarantined": 0, "inserted": 0,
+        "updated": 0, "closed": 0, "unchanged": 1, "seconds": 1.0, "rows_per_second": 1, "reasons": {},
+        "held": held, "broken_rules": ["close-ratio"] if held else [],
+    }  # fmt: skip
+    monkeypatch.setattr("lintas.sync_report.run_one_sync", lambda dataset: report)
+    done = CliRunner().invoke(lintas.cli.app, ["sync", "a/b", *words])
+    assert done.exit_code == code
+    assert ("held" in done.stdout) is (held or bool(words))
 
 
 def test_an_error_says_what_where_why_and_what_next(
