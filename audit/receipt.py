@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from audit.notes import VerifierKey
 from audit.proofs import TlogProof
 from audit.tiles import DatabaseTiles, inclusion_proof
 from foundation.keyring import KeyPair
+from foundation.signatures import ALGORITHM, compact_jws
 
 __all__ = [
     "Receipt",
@@ -39,7 +39,6 @@ __all__ = [
     "verify_receipt",
 ]
 
-_ALGORITHM = "Ed25519"
 _TYPE = "lintas-promise+jwt"
 
 _FIND = """
@@ -165,9 +164,8 @@ def sign_promise(promise: Promise, bus_key: KeyPair, origin: str) -> str:
         "leaf": promise.leaf_hash.hex(),
         "deadline": int(promise.deadline.timestamp()),
     }
-    header = {"alg": _ALGORITHM, "kid": bus_key.kid, "typ": _TYPE}
     encoded = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
-    return jws.serialize_compact(header, encoded, _private_jwk(bus_key), algorithms=[_ALGORITHM])
+    return compact_jws(bus_key, _TYPE, encoded)
 
 
 def verify_promise(token: str, public_jwks: Sequence[Mapping[str, Any]]) -> Promise:
@@ -179,7 +177,7 @@ def verify_promise(token: str, public_jwks: Sequence[Mapping[str, Any]]) -> Prom
     try:
         kid = jws.extract_compact(token.encode()).headers().get("kid")
         known = next(key for key in public_jwks if key.get("kid") == kid)
-        opened = jws.deserialize_compact(token, OKPKey.import_key(dict(known)), algorithms=[_ALGORITHM])
+        opened = jws.deserialize_compact(token, OKPKey.import_key(dict(known)), algorithms=[ALGORITHM])
         if opened.headers().get("typ") != _TYPE:
             raise NoteInvalid("This token is not a promise of inclusion.")
         content = json.loads(opened.payload)
@@ -190,19 +188,6 @@ def verify_promise(token: str, public_jwks: Sequence[Mapping[str, Any]]) -> Prom
         )
     except (JoseError, StopIteration, KeyError, ValueError, TypeError) as error:
         raise NoteInvalid("The promise is malformed, or not signed by a known key of the bus.") from error
-
-
-@lru_cache(maxsize=8)
-def _private_jwk(key: KeyPair) -> OKPKey:
-    return OKPKey.import_key(
-        {**key.public_jwk, "d": _base64url(key.secret)} if key.algorithm == "ed25519" else {}
-    )
-
-
-def _base64url(data: bytes) -> str:
-    import base64
-
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _is_waiting(connection: psycopg.Connection[Any], entry_id: UUID) -> bool:

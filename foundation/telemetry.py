@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -173,12 +173,15 @@ def _mark(process_name: str) -> Any:
 def _redact_event(_logger: Any, _method: str, event: _Event) -> _Event:
     clean = {
         # keys that begin with an underscore are structlog's own and never rendered
-        key if key.startswith("_") else redact_text(key): value
+        key if key.startswith("_") else _clean_key(key): value
         if key.startswith("_") or key == "exc_info"
         else redact(value, key="" if key == "event" else key)
         for key, value in event.items()
     }
     return clean
+
+
+_clean_key = lru_cache(maxsize=512)(redact_text)  # keys are the few names that stand in our code
 
 
 class _RedactRecords(logging.Filter):

@@ -15,8 +15,8 @@ from joserfc.jws import JWSRegistry
 
 from foundation.errors import Refused
 from foundation.keyring import KeyPair, Keyring
+from foundation.signatures import ALGORITHM, compact_jws
 
-ALGORITHM = "Ed25519"
 ANSWER_TYPE = "lintas-answer+jws"
 _REGISTRY = JWSRegistry(algorithms=[ALGORITHM])
 _LOOK_FOR_NEWER_KEY_AFTER = 30.0
@@ -51,10 +51,8 @@ class BusSigner:
 
     def sign(self, content: Mapping[str, Any], token_type: str = ANSWER_TYPE) -> str:
         """Sign content as compact JWS; its payload is the content as JSON with sorted keys."""
-        signing = self.current()
-        header = {"alg": ALGORITHM, "kid": signing.kid, "typ": token_type}
         payload = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-        return jws.serialize_compact(header, payload, signing.key, registry=_REGISTRY)
+        return compact_jws(self.current().pair, token_type, payload)
 
     def verify(self, token: str, token_type: str = ANSWER_TYPE) -> bytes:
         """The payload of a token that the bus signed.
