@@ -65,6 +65,17 @@ class Vault:
         """The keyring of the installation; tags of records are made with a key of it."""
         return self._keyring
 
+    def warm_up(self, seconds: float) -> None:
+        """Open keys and a connection now, so that the first request does not wait for them.
+
+        Raises:
+            DatabaseUnavailable: When there is no connection within so many seconds.
+        """
+        self._keyring.get(_INDEX_KEY, 1)
+        self._keyring.current(_KEK)
+        with translated(), self._pool.connection(timeout=seconds):
+            pass
+
     def close(self) -> None:
         """Close the connections and forget every key."""
         self._cache.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,8 +13,12 @@ import psycopg
 from audit.vault import Vault
 from consent.commitment import QuotaLeases
 from foundation.database import Role, translated
+from foundation.errors import RetryLater
 from foundation.keyring import KeyPair
+from records.shapes import all_shapes
+from records.tags import TagKey
 from schemas.contracts import load_contracts
+from schemas.identifiers.regions import known_regions
 from verification.catalogue import Catalogue, load_catalogue
 from verification.journey import Asker
 from verification.signing import BusSigner
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 REQUEST_KEY = "requests"
 """The symmetric key under which idempotency keys and requests are digested."""
+
+_PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,19 @@ class AnsweringContext:
                 keyring.secret(REQUEST_KEY),
                 opening.pop_all(),
             )
+
+    def warm_up(self) -> None:
+        """Do now what the first request would wait for: read tables, open keys and connections.
+
+        A database that is not there yet is left to the first request.
+        """
+        known_regions()
+        self.signer.current()
+        TagKey.of(self.vault.keyring)
+        with suppress(RetryLater), translated():
+            with self.pool.connection(timeout=_PATIENCE_SECONDS) as connection:
+                all_shapes(connection)
+            self.vault.warm_up(_PATIENCE_SECONDS)
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:

@@ -53,6 +53,11 @@ class Platform:
     def open(cls, installation: Installation, requests_per_minute: int = REQUESTS_PER_MINUTE) -> Self:
         """Open pools and keys; begin to write refusals."""
         platform = cls(AnsweringContext.open(installation), issuer_of(installation), requests_per_minute)
+        try:
+            platform.context.warm_up()
+        except BaseException:
+            platform.context.close()
+            raise
         platform.refusals.start()
         return platform
 
