@@ -12,6 +12,7 @@ import psycopg
 
 from audit.vault import Vault
 from consent.commitment import QuotaLeases
+from foundation import clock
 from foundation.database import Role, translated
 from foundation.errors import RetryLater
 from foundation.keyring import KeyPair
@@ -22,6 +23,7 @@ from schemas.identifiers.regions import known_regions
 from verification.catalogue import Catalogue, load_catalogue
 from verification.journey import Asker
 from verification.signing import BusSigner
+from verification.working_days import deadline
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -88,6 +90,7 @@ class AnsweringContext:
         A database that is not there yet is left to the first request.
         """
         known_regions()
+        deadline(clock.now(), 5)  # loads the public holidays
         self.signer.current()
         TagKey.of(self.vault.keyring)
         with suppress(RetryLater), translated():
