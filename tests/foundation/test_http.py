@@ -207,6 +207,7 @@ def test_a_bomb_costs_no_more_memory_than_the_limit(server, make_client, encodin
         (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
         (gzip.compress(b"x" * 200_000) * 2, "gzip"),
     ],
+    ids=["not gzip", "brotli", "zstandard", "gzip twice", "two members"],
 )
 def test_a_body_that_cannot_be_decompressed_is_named(server, client, body, encoding):
     server.replies = [reply(200, body, Content_Encoding=encoding)]
