@@ -9,7 +9,9 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -143,15 +145,43 @@ def installation(make_installation: Callable[[], Installation]) -> Installation:
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """Fail when a test leaves child processes or open file descriptors behind."""
+    """Fail when a test leaves child processes, sockets or open files behind.
+
+    What ends needs a moment to be gone, and libraries open things of their own once in a process (an event
+    queue, the random device), so only what stays, and only sockets and files on disk, count as leaks.
+    """
     gc.collect()
-    process = psutil.Process()
-    before, children = process.num_fds(), {child.pid for child in process.children(recursive=True)}
+    children, opened = _children(), _opened()
     yield
-    gc.collect()
-    left = [child for child in process.children(recursive=True) if child.pid not in children]
+    deadline = time.monotonic() + 10
+    while True:
+        gc.collect()
+        left = [child for pid, child in _children().items() if pid not in children]
+        grown = _opened() - opened
+        if not (left or grown):
+            return
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
     assert not left, f"left running: {left}"
-    assert process.num_fds() <= before, f"file descriptors grew from {before} to {process.num_fds()}"
+    assert not grown, f"left open: {sorted(grown.elements())}"
+
+
+def _children() -> dict[int, psutil.Process]:
+    return {child.pid: child for child in psutil.Process().children(recursive=True)}
+
+
+def _opened() -> Counter[str]:
+    """How many sockets this process has open, and which files on disk."""
+    found: Counter[str] = Counter()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = os.readlink(descriptor)
+            if target.startswith("socket:"):
+                found["socket"] += 1
+            elif target.startswith("/") and not target.startswith(("/dev/", "/proc/")):
+                found[target] += 1
+    return found
 
 
 def _settings(home: Path, server: EmbeddedPostgres, name: str) -> Settings:
