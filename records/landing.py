@@ -127,10 +127,20 @@ class Landing:
         landed.rejected += len(rejected)
         landed.reasons.update(quarantine.reasons(rejected))
         landed.complete = page.complete
-        landed.over_budget = len(
-            rejected
-        ) >= _MINIMUM_EVIDENCE and self._batch.contract.error_budget.page_exceeded(
-            rejected=len(rejected), rows=page.frame.height
+        landed.over_budget = self._over_budget(page, len(rejected))
+
+    def _over_budget(self, page: Page, rejected: int) -> bool:
+        """Whether the source has begun to send something else.
+
+        Bad keys sort together, so a short last page may hold nothing else; it counts only when what was
+        rejected is too much of all that was read of the slice, too.
+        """
+        budget, rows = self._batch.contract.error_budget, page.frame.height
+        read = page.first_position + rows
+        return (
+            rejected >= _MINIMUM_EVIDENCE
+            and budget.page_exceeded(rejected=rejected, rows=rows)
+            and budget.batch_exceeded(rejected=self.landed.rejected, rows=read)
         )
 
 

@@ -116,6 +116,20 @@ def test_a_batch_that_is_all_garbage_is_rejected_with_its_entry_and_kept(world: 
     assert world.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'staging'") == 0
 
 
+def test_bad_keys_that_sort_into_a_short_last_page_do_not_reject_a_sound_batch(world: World) -> None:
+    rows = [*persons(1, 1000), *persons(1001, 1025, nama_lgkp=None)]
+    report = world.sync(PERSONS, rows)
+    assert (report.accepted, report.quarantined) == (1000, 25)
+    assert world.kinds()[-1] == "sync.completed"
+
+
+def test_a_format_that_changes_half_way_is_noticed_before_the_rest_is_read(world: World) -> None:
+    rows = [*persons(1, 300), *persons(301, 1000, nama_lgkp=None)]
+    with pytest.raises(BatchRejected):
+        world.sync(PERSONS, rows)
+    assert world.value("SELECT count(*) FROM quality.quarantine_row WHERE state = 'open'") == 100  # one page
+
+
 def test_a_small_batch_of_which_nothing_can_be_used_is_rejected(world: World) -> None:
     with pytest.raises(BatchRejected):
         world.sync(PERSONS, persons(1, 5, nama_lgkp=None))
