@@ -145,10 +145,10 @@ def installation(make_installation: Callable[[], Installation]) -> Installation:
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """Fail when a test leaves child processes, sockets or open files behind.
+    """Fail when a test leaves child processes, sockets, pipes or open files behind.
 
     What ends needs a moment to be gone, and libraries open things of their own once in a process (an event
-    queue, the random device), so only what stays, and only sockets and files on disk, count as leaks.
+    queue, the random device), so only what stays, and only sockets, pipes and files on disk, are leaks.
     """
     gc.collect()
     children, opened = _children(), _opened()
@@ -172,13 +172,14 @@ def _children() -> dict[int, psutil.Process]:
 
 
 def _opened() -> Counter[str]:
-    """How many sockets this process has open, and which files on disk."""
+    """How many sockets and pipe ends this process has open, and which files on disk."""
     found: Counter[str] = Counter()
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
             target = os.readlink(descriptor)
-            if target.startswith("socket:"):
-                found["socket"] += 1
+            kind, _, inode = target.partition(":[")
+            if inode and kind in {"socket", "pipe"}:
+                found[kind] += 1
             elif target.startswith("/") and not target.startswith(("/dev/", "/proc/")):
                 found[target] += 1
     return found
