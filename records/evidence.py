@@ -26,7 +26,7 @@ from records.shapes import DatasetShape, shapes_of
 
 __all__ = ["Evidence", "EvidenceStatus", "Need", "evidence"]
 
-_EASTERNMOST = timezone(timedelta(hours=9))
+EASTERNMOST = timezone(timedelta(hours=9))
 """Eastern Indonesia: a day has begun for a record when it has begun anywhere in the country."""
 _MOST_RECORDS = 20
 
@@ -122,7 +122,7 @@ def _ask(
         "identifier": subject.nik.value,
         "subject": subject.keys.handle,
         "tag": subject.tag,
-        "today": now.astimezone(_EASTERNMOST).date(),
+        "today": now.astimezone(EASTERNMOST).date(),
     }
     rows = {row[0]: row[1:] for row in connection.execute(_question(known), given)}
     if any(rows.get(number, (None,))[0] != shape.contract_hash for number, _, shape in known) and not fresh:
