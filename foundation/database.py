@@ -250,8 +250,11 @@ class Database:
         if self.server is not None:
             user, password = self.server.superuser, self.server.admin_password
             return libpq.make_conninfo(**self.server.conninfo(user, password, database or "postgres"))
-        given = libpq.conninfo_to_dict(self._external_url())
-        return libpq.make_conninfo(self._external_url(), dbname=database or given.get("dbname") or "postgres")
+        given: dict[str, Any] = dict(libpq.conninfo_to_dict(self._external_url()))
+        given["dbname"] = database or given.get("dbname") or "postgres"
+        if file := self.settings.database_password_file:
+            given["password"] = read_private(file).decode().strip()
+        return libpq.make_conninfo(**given)
 
     def _external_url(self) -> str:
         url = self.settings.database_url

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from foundation.errors import FixInstallation
@@ -44,6 +45,10 @@ class Settings(BaseSettings):
             "over the network it must say `sslmode=verify-full`."
         ),
     )
+    database_password_file: Path | None = Field(
+        None,
+        description="File with the administrator's password; only `lintas init` needs it.",
+    )
     database_name: str = Field(
         "lintas", pattern=_DATABASE_NAME, description="Name of the main database; the others follow from it."
     )
@@ -68,7 +73,31 @@ class Settings(BaseSettings):
         None, description="URL under which portals reach the API, when it stands behind a proxy."
     )
     airflow_port: int = Field(8810, ge=0, le=65535, description="Port of Airflow's own page and API.")
-    airflow_parallelism: int = Field(4, ge=1, le=256, description="Tasks that Airflow runs at once.")
+    airflow_host: str = Field("127.0.0.1", description="Address on which Airflow's own page and API listen.")
+    airflow_url: str | None = Field(
+        None,
+        description="URL under which Airflow's other processes reach its API, when they run on other hosts.",
+    )
+    airflow_parallelism: int = Field(
+        4,
+        ge=1,
+        le=256,
+        description="Tasks that Airflow runs at once; with Celery, that one worker runs at once.",
+    )
+    airflow_executor: Literal["local", "celery"] = Field(
+        "local", description="Who runs the tasks: the scheduler's own children, or Celery workers anywhere."
+    )
+    airflow_slots_per_agency: int = Field(
+        2, ge=1, le=64, description="Syncs of one agency that may read from its systems at once."
+    )
+    broker_url: str | None = Field(
+        None, description="Redis that carries tasks to Celery workers, such as `redis://redis:6379/0`."
+    )
+    broker_password_file: Path | None = Field(None, description="File with the password of that Redis.")
+    sync_retries: int = Field(4, ge=0, le=20, description="How often Airflow tries a step of a sync again.")
+    sync_retry_seconds: int = Field(
+        5, ge=1, le=3600, description="Pause before the first retry; it doubles up to ten minutes."
+    )
 
     sandbox_civil_registry_port: int = Field(
         8821, ge=0, le=65535, description="Port of the practice civil registry's database."
@@ -110,10 +139,35 @@ class Settings(BaseSettings):
         None, description="OpenTelemetry collector (OTLP over HTTP) for traces and metrics. Default: none."
     )
 
-    @field_validator("home", "postgres_directory", "contracts", "services", "keyring_passphrase_file")
+    @field_validator(
+        "home",
+        "postgres_directory",
+        "contracts",
+        "services",
+        "keyring_passphrase_file",
+        "database_password_file",
+        "broker_password_file",
+        "vault_token_file",
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))
+
+    @model_validator(mode="after")
+    def _celery_has_a_broker(self) -> Self:
+        if self.airflow_executor == "celery" and self.broker_url is None:
+            raise ValueError("celery needs LINTAS_BROKER_URL, the Redis that carries its tasks")
+        return self
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "redis://-")
+        if parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.password:
+            raise ValueError(
+                "write redis://HOST:PORT/NUMBER; the password stands in LINTAS_BROKER_PASSWORD_FILE"
+            )
+        return url
 
     @property
     def vault_database_name(self) -> str:
@@ -186,7 +240,7 @@ def _load(environment: tuple[tuple[str, str], ...]) -> Settings:
         settings = Settings()
     except ValidationError as error:
         problems += [
-            f"{variable_name(str(item['loc'][0]))}: {item['msg']}"
+            ": ".join([*(variable_name(str(name)) for name in item["loc"][:1]), item["msg"]])
             for item in error.errors(include_input=False, include_url=False)
         ]
         settings = None
