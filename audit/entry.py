@@ -64,7 +64,11 @@ class RevisionReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryDraft:
-    """What a room wants to have recorded. `sealed` is personal or raw, and needs a `subject`."""
+    """What a room wants to have recorded. `sealed` is personal or raw, and needs a `subject`.
+
+    `also_about` are further persons whom the entry concerns, such as the child of an applicant: each gets a
+    tag of their own and finds the entry, but only `subject` can open what is sealed.
+    """
 
     kind: EntryKind
     occurred_at: datetime = field(default_factory=clock.now)
@@ -86,7 +90,13 @@ class EntryDraft:
     trace_id: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     subject: SubjectKeys | None = None
+    also_about: tuple[SubjectKeys, ...] = ()
     sealed: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def subjects(self) -> tuple[SubjectKeys, ...]:
+        """Everybody whom the entry concerns."""
+        return self.also_about if self.subject is None else (self.subject, *self.also_about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ class BuiltEntry:
     encoded: bytes
     leaf_hash: bytes
     sealed_blob: bytes | None
-    index_key: bytes | None
+    index_keys: tuple[bytes, ...]
 
 
 def build(draft: EntryDraft) -> BuiltEntry:
@@ -122,7 +132,7 @@ def build(draft: EntryDraft) -> BuiltEntry:
         encoded=encoded,
         leaf_hash=leaf_hash(encoded),
         sealed_blob=sealed.blob if sealed else None,
-        index_key=draft.subject.index_key() if draft.subject else None,
+        index_keys=tuple(each.index_key() for each in draft.subjects),
     )
 
 
@@ -199,7 +209,7 @@ def _data(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed | None
         "run": draft.run_id,
         "trace": draft.trace_id,
         "details": _plain(draft.details),
-        "subjects": [draft.subject.tag(nonce)] if draft.subject else None,
+        "subjects": [each.tag(nonce) for each in draft.subjects],
         "sealed": {"digest": sealed.digest, "commitments": dict(sealed.commitments)} if sealed else None,
     }
     data.update((name, value) for name, value in optional.items() if value not in (None, [], {}))

@@ -182,6 +182,10 @@ _EXCHANGE_DETAILS = {
     "quota": "units of quota taken",
     "since": "start of the window that is told in one entry",
     "until": "end of the window that is told in one entry",
+    "relations": "how it was established that the applicant stands for the others concerned, by relation",
+    "related_decision": "id of the decision about the related person",
+    "related_consent": "hash of the consent revision relied on for the related person",
+    "lookups": "number of live questions that the answer rests on",
 }
 _REFERRAL_DETAILS = {
     "referral": "id of the referral",
@@ -199,6 +203,10 @@ _LOOKUP_DETAILS = {
     "milliseconds": "time taken",
     "attempts": "attempts made",
     "status": "how the source answered",
+    "lookup": "id that ties the completion to its request; a request without one was cut off",
+    "rows": "rows that the source answered with",
+    "budget_milliseconds": "longest that was waited for the source",
+    "related_decision": "id of the decision about the related person",
 }
 _QUARANTINE_DETAILS = {
     "rows": "rows concerned",

@@ -28,7 +28,7 @@ INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%(id)s, %(kind)s, %(at)s, %(provid
     %(purpose)s, %(outcome)s, %(entry)s)
 """  # noqa: S608
 _SEALED = "INSERT INTO audit.sealed (entry_id, blob) VALUES (%(id)s, %(sealed)s)"
-_INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) VALUES (%(index)s, %(id)s)"
+_INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) SELECT unnest(%(index)s::bytea[]), %(id)s"
 _ABOUT_A_SUBJECT = f"WITH indexed AS ({_INDEX}) {_OUTBOX}"
 _WITH_CONTENT = f"WITH indexed AS ({_INDEX}), sealed AS ({_SEALED}) {_OUTBOX}"
 
@@ -57,12 +57,12 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
     """
     entry = build(draft)
     row = dict(zip(_NAMES, _row(entry), strict=True))
-    if entry.index_key is None:  # then nothing is sealed: content is sealed under a subject's key
+    if not entry.index_keys:  # then nothing is sealed: content is sealed under a subject's key
         connection.execute(_OUTBOX, row)
     elif entry.sealed_blob is None:
-        connection.execute(_ABOUT_A_SUBJECT, row | {"index": entry.index_key})
+        connection.execute(_ABOUT_A_SUBJECT, row | {"index": list(entry.index_keys)})
     else:
-        connection.execute(_WITH_CONTENT, row | {"index": entry.index_key, "sealed": entry.sealed_blob})
+        connection.execute(_WITH_CONTENT, row | {"index": list(entry.index_keys), "sealed": entry.sealed_blob})
     return _promise(entry)
 
 
@@ -77,7 +77,7 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
     _copy(connection, f"audit.outbox ({_COLUMNS})", rows, _TYPES)
     sealed = [(e.entry_id, e.sealed_blob) for e in entries if e.sealed_blob is not None]
     _copy(connection, "audit.sealed (entry_id, blob)", sealed, ["uuid", "bytea"])
-    index = [(e.index_key, e.entry_id) for e in entries if e.index_key is not None]
+    index = [(key, e.entry_id) for e in entries for key in e.index_keys]
     _copy(connection, "audit.subject_index (index_key, entry_id)", index, ["bytea", "uuid"])
     return [_promise(entry) for entry in entries]
 
