@@ -32,8 +32,10 @@ class Person(BaseModel):
     birth_place: Annotated[str | None, TextKind(max_length=100), Described("Place of birth as written")] = (
         None
     )
-    birth_date: Annotated[date, DateKind(), Described("Day of birth; 01-01 and 31-12 may stand for unknown")]
-    sex: Annotated[str, CodeKind(SEXES), Described("Sex as registered")]
+    birth_date: Annotated[
+        date, DateKind(), Described("Day of birth; 01-01 and 31-12 may stand for unknown", comparable=True)
+    ]
+    sex: Annotated[str, CodeKind(SEXES), Described("Sex as registered", comparable=True)]
     marital_status: Annotated[str | None, CodeKind(MARITAL_STATUSES), Described("Marital status")] = None
     relationship_to_head: Annotated[
         str | None, CodeKind(RELATIONSHIPS), Described("Relationship to the head of the family")

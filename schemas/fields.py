@@ -19,7 +19,14 @@ class Classification(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """Metadata that every field of a record type carries."""
+    """Metadata that every field of a record type carries.
+
+    Attributes:
+        description: One sentence.
+        classification: How personal it is.
+        comparable: Whether every register that tells it of a subject must tell the same, as a day of birth.
+    """
 
     description: str
     classification: Classification = Classification.GENERAL
+    comparable: bool = False

@@ -42,6 +42,7 @@ class Column:
     nullable: bool
     classification: Classification
     description: str
+    comparable: bool = False
 
     @property
     def sql_type(self) -> str:
@@ -194,7 +195,7 @@ def _column(name: str, field: FieldInfo) -> Column:
             entry for entry in members if isinstance(entry, type) and issubclass(entry, Identifier)
         )
         kind = IdentifierKind(identifier)
-    return Column(name, kind, nullable, described.classification, described.description)
+    return Column(name, kind, nullable, described.classification, described.description, described.comparable)
 
 
 def _without_none(annotation: Any) -> tuple[tuple[Any, ...], bool]:
