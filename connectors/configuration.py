@@ -16,6 +16,7 @@ _NAME = r"^[^\x00-\x1f\"]{1,63}$"
 Name = Annotated[str, Field(pattern=_NAME)]
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200)]
 JsonPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$", max_length=100)]
+LookupKey = Annotated[tuple[Name, ...], Field(max_length=4)]
 Reference = Annotated[str, Field(pattern=r"^(env|file|airflow|vault):.+$", max_length=300)]
 
 
@@ -40,6 +41,7 @@ class SqlConfiguration(_Configuration):
         connect_timeout_seconds: Longest that a connection may take.
         overlap_seconds: How far before the window's begin reading starts, for changes committed late.
         slice_bounds: Values of the first key column at which the table is divided into slices.
+        lookup_key: Columns that a live question carries, if the table may be asked live.
     """
 
     kind: Literal["sql"] = "sql"
@@ -55,6 +57,7 @@ class SqlConfiguration(_Configuration):
     connect_timeout_seconds: Annotated[int, Field(ge=1, le=120)] = 10
     overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 600
     slice_bounds: Annotated[tuple[str, ...], Field(max_length=256)] = ()
+    lookup_key: LookupKey = ()
 
     @model_validator(mode="after")
     def _bounds_ascend(self) -> SqlConfiguration:
@@ -104,7 +107,7 @@ class RestConfiguration(_Configuration):
     client_secret: Reference
     scope: str = ""
     lookup_path: UrlPath | None = None
-    lookup_key: tuple[Name, ...] = ()
+    lookup_key: LookupKey = ()
     overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 600
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
 

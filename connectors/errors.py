@@ -4,6 +4,7 @@
 
     RetryLater
     ├── SourceBusy            the source is there and has no room, or a page took too long
+    ├── LookupTimedOut        a live question was not answered within its time
     └── SourceInterrupted     the line was cut in the middle of a page
     FixSource
     ├── DatasetMissing        the database, table or view is not there
@@ -35,6 +36,7 @@ __all__ = [
     "CursorRepeated",
     "DatasetMissing",
     "KeyNotSelective",
+    "LookupTimedOut",
     "PageTooLarge",
     "PageUnreadable",
     "Place",
@@ -47,6 +49,10 @@ __all__ = [
 
 class SourceBusy(RetryLater):
     """The source is there and has no room, or a page took too long."""
+
+
+class LookupTimedOut(RetryLater):
+    """A live question was not answered within its time."""
 
 
 class SourceInterrupted(RetryLater):

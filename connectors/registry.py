@@ -10,10 +10,14 @@ from pydantic import SecretStr
 from connectors.configuration import RestConfiguration, SqlConfiguration, parse_configuration
 from connectors.endpoint import SqlEndpoint
 from connectors.errors import ConfigurationInvalid
-from connectors.rest import RestLookup, RestSource
+from connectors.lookups import Question, TimedLookup, breaker_of
+from connectors.rest import RestSource
+from connectors.rest_lookup import RestQuestion
 from connectors.rest_service import RestService
 from connectors.source import Lookup, Source
 from connectors.sql import SqlSource
+from connectors.sql_lookup import SqlQuestion
+from connectors.web_service import Manner
 
 
 class Binding(Protocol):
@@ -71,12 +75,7 @@ def open_source(
     """
     configuration = _configuration(binding, system)
     if isinstance(configuration, SqlConfiguration):
-        endpoint = SqlEndpoint.parse(
-            system.endpoint_url,
-            ca_pem=system.ca_certificate_pem,
-            negotiation=configuration.negotiation,
-            timeout=configuration.connect_timeout_seconds,
-        )
+        endpoint = _sql_endpoint(configuration, system)
         password = secrets.resolve(configuration.password)
         return SqlSource(configuration, endpoint, password, system_id=system.system_id, columns=columns)
     return RestSource(_service(configuration, system, secrets), columns=columns)
@@ -85,15 +84,39 @@ def open_source(
 def open_lookup(
     binding: Binding, system: RegisteredSystem, secrets: Secrets, *, columns: Sequence[str] = ()
 ) -> Lookup:
-    """Open the live question of a dataset.
+    """Open the live question of a dataset; keep it open, for it keeps its connections and its token.
+
+    Every look-up of a process that asks the same system shares one circuit breaker.
 
     Raises:
-        ConfigurationInvalid: When the contract names none, or is wrong.
+        ConfigurationInvalid: When the contract names no `lookup_key`, or is wrong.
     """
     configuration = _configuration(binding, system)
-    if isinstance(configuration, RestConfiguration) and configuration.lookup_path:
-        return RestLookup(_service(configuration, system, secrets), columns=columns)
-    raise ConfigurationInvalid(["the contract names no lookup_path, so its system cannot be asked live"])
+    if not configuration.lookup_key:
+        raise ConfigurationInvalid(["the contract names no lookup_key, so its system cannot be asked live"])
+    question: Question
+    if isinstance(configuration, SqlConfiguration):
+        password = secrets.resolve(configuration.password)
+        question = SqlQuestion(
+            configuration,
+            _sql_endpoint(configuration, system),
+            password,
+            system_id=system.system_id,
+            columns=columns,
+        )
+    else:
+        service = _service(configuration, system, secrets, Manner.live(configuration))
+        question = RestQuestion(service, columns=columns)
+    return TimedLookup(question, breaker_of(system.system_id, system.endpoint_url))
+
+
+def lookup_key(binding: Binding) -> tuple[str, ...]:
+    """The source columns by which a dataset can be asked live; none when it cannot be.
+
+    Raises:
+        ConfigurationInvalid: With everything that is wrong in the binding.
+    """
+    return parse_configuration(binding.kind, dict(binding.config)).lookup_key
 
 
 def _configuration(binding: Binding, system: RegisteredSystem) -> SqlConfiguration | RestConfiguration:
@@ -102,7 +125,18 @@ def _configuration(binding: Binding, system: RegisteredSystem) -> SqlConfigurati
     return parse_configuration(binding.kind, dict(binding.config))
 
 
-def _service(configuration: RestConfiguration, system: RegisteredSystem, secrets: Secrets) -> RestService:
+def _sql_endpoint(configuration: SqlConfiguration, system: RegisteredSystem) -> SqlEndpoint:
+    return SqlEndpoint.parse(
+        system.endpoint_url,
+        ca_pem=system.ca_certificate_pem,
+        negotiation=configuration.negotiation,
+        timeout=configuration.connect_timeout_seconds,
+    )
+
+
+def _service(
+    configuration: RestConfiguration, system: RegisteredSystem, secrets: Secrets, manner: Manner | None = None
+) -> RestService:
     return RestService.open(
         configuration,
         system_id=system.system_id,
@@ -110,4 +144,5 @@ def _service(configuration: RestConfiguration, system: RegisteredSystem, secrets
         ca_pem=system.ca_certificate_pem,
         client_id=secrets.resolve(configuration.client_id),
         client_secret=secrets.resolve(configuration.client_secret),
+        manner=manner,
     )

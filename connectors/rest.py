@@ -1,4 +1,4 @@
-"""Collections of a REST service, read page by page after the service's own cursor; and one record, live."""
+"""Collections of a REST service, read page by page after the service's own cursor."""
 
 from __future__ import annotations
 
@@ -252,38 +252,6 @@ class RestSource:
     def _schema(self) -> str:
         frame = self._frame(self._some(self.configuration.page_rows))
         return f"{frame.width} fields, all as the contract names them"
-
-
-class RestLookup:
-    """One record of an agency's service, live."""
-
-    def __init__(self, service: RestService, *, columns: Sequence[str] = ()) -> None:
-        self.service = service
-        self.columns = tuple(columns)
-
-    def find(self, key: Mapping[str, str]) -> pl.DataFrame:
-        """Ask for the rows that carry this key."""
-        configuration = self.service.configuration
-        dataset = configuration.lookup_path or configuration.path
-        if set(key) != set(configuration.lookup_key):
-            raise ValueError(f"this look-up takes exactly {', '.join(configuration.lookup_key)}")
-        with placed(Place(self.service.system_id, dataset)):
-            records = at(self.service.ask(key), configuration.records_at)
-            if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-                raise unreadable(
-                    f"There is no list of records at {configuration.records_at}",
-                    "Compare records_at in the contract with a reply of the service",
-                )
-            if any(str(record.get(name)) != value for record in records for name, value in key.items()):
-                raise unreadable(
-                    "The service answered with a record of another key",
-                    "Tell the agency at once: its look-up shows other people's data",
-                )
-            return frame_of(records, self.columns, dataset=dataset, omits_nulls=configuration.omits_nulls)
-
-    def close(self) -> None:
-        """Give back every connection."""
-        self.service.close()
 
 
 def frame_of(

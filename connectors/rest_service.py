@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
 from connectors.configuration import RestConfiguration
-from connectors.errors import ConfigurationInvalid, PageUnreadable
+from connectors.errors import PageUnreadable
 from connectors.line import Line
-from foundation.http import (
-    AddressPolicy,
-    HttpClient,
-    Limits,
-    OAuth2ClientCredentials,
-    RetryPolicy,
-    Timeouts,
-    TlsPolicy,
-)
-
-_MEGABYTE = 1024 * 1024
-_PORTS = {"https": 443, "http": 80}
+from connectors.web_service import Manner, WebAddress
+from foundation.http import HttpClient, OAuth2ClientCredentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +21,7 @@ class RestService:
 
     configuration: RestConfiguration
     system_id: str
-    address: str
+    address: WebAddress
     line: Line
     client: HttpClient
     credentials: OAuth2ClientCredentials
@@ -47,55 +36,41 @@ class RestService:
         ca_pem: str | None,
         client_id: SecretStr,
         client_secret: SecretStr,
-        retry: RetryPolicy | None = None,
+        manner: Manner | None = None,
     ) -> RestService:
         """Bind a service; nothing is called yet.
 
         Raises:
             ConfigurationInvalid: When the registered address is none.
         """
-        parts = _parts(address)
-        line = Line(
-            host=parts.hostname or "",
-            port=parts.port or _PORTS[parts.scheme],
-            timeout=10.0,
-            ca_pem=ca_pem,
-            protocol="http/1.1",
-        )
-        timeouts = Timeouts(read=configuration.timeout_seconds, total=4 * configuration.timeout_seconds)
-        client = HttpClient(
-            AddressPolicy([f"{line.host}:{line.port}"]),
-            system=system_id,
-            tls=TlsPolicy(ca_pem=ca_pem),
-            timeouts=timeouts,
-            limits=Limits(body_bytes=configuration.page_megabytes * _MEGABYTE, connections=2),
-            retry=retry or RetryPolicy(),
-        )
-        base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        place = WebAddress.parse(address)
+        client = place.client(system_id, ca_pem, manner or Manner.in_pages(configuration))
         credentials = OAuth2ClientCredentials(
             client,
-            base + configuration.token_path,
+            place.base + configuration.token_path,
             client_id.get_secret_value(),
             client_secret,
             scope=configuration.scope or None,
         )
         client.credentials = credentials
-        return cls(configuration, system_id, base, line, client, credentials)
+        return cls(configuration, system_id, place, place.line(ca_pem), client, credentials)
 
     @property
     def is_secured(self) -> bool:
         """Whether the address is one of TLS; without it only this machine itself can be called."""
-        return self.address.startswith("https:")
+        return self.address.is_secured
 
     def page(self, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """Ask for one page of the collection."""
-        reply = self.client.get_json(self.address + self.configuration.path, params=dict(parameters))
+        reply = self.client.get_json(self.address.base + self.configuration.path, params=dict(parameters))
         return _object(reply)
 
-    def ask(self, key: Mapping[str, str]) -> Mapping[str, Any]:
-        """Ask for one record; the key travels in the body, never in the address."""
+    def ask(self, key: Mapping[str, str], seconds: float) -> Mapping[str, Any]:
+        """Ask for the records of a key; it travels in the body, never in the address."""
         path = self.configuration.lookup_path or self.configuration.path
-        reply = self.client.request_json("POST", self.address + path, json=dict(key), idempotent=True)
+        reply = self.client.request_json(
+            "POST", self.address.base + path, json=dict(key), idempotent=True, deadline=seconds
+        )
         return _object(reply)
 
     def close(self) -> None:
@@ -127,16 +102,3 @@ def _object(reply: Any) -> Mapping[str, Any]:
             "Compare records_at and next_cursor_at in the contract with a reply of the service",
         )
     return reply
-
-
-def _parts(address: str | None) -> SplitResult:
-    try:
-        parts = urlsplit(address or "")
-        whole = parts.scheme in _PORTS and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        whole = False
-    if not whole:
-        raise ConfigurationInvalid(["the system's endpoint_url is missing or is no http(s) address"])
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigurationInvalid(["the system's endpoint_url must carry no credentials, query or fragment"])
-    return parts

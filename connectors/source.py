@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -148,10 +148,19 @@ class Source(Protocol):
 
 @runtime_checkable
 class Lookup(Protocol):
-    """One record, live."""
+    """The rows of one key, live."""
 
-    def find(self, key: Mapping[str, str]) -> pl.DataFrame:
-        """Ask for the rows that carry this key, in the source's own columns; empty when none does."""
+    @property
+    def key(self) -> Sequence[str]:
+        """The source columns that a question carries."""
+
+    def find(self, key: Mapping[str, str], budget: timedelta) -> pl.DataFrame:
+        """Ask for the rows that carry this key, in the source's own columns; empty when none does.
+
+        Args:
+            key: For each source column of the key its value, as the source writes it.
+            budget: Longest that the answer may take; then it is an error that says so.
+        """
 
     def close(self) -> None:
         """Give back every connection."""

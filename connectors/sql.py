@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 from pydantic import SecretStr
-from sqlalchemy import Column, ColumnElement, MetaData, Table, and_, false, literal, or_, select
+from sqlalchemy import Column, ColumnElement, Table, and_, false, literal, or_, select
 from sqlalchemy.engine import Connection
 
 from connectors import keyset, sql_discovery
@@ -144,13 +144,7 @@ class SqlSource:
         """
         configuration = self.configuration
         with self.database.reading(configuration.table) as connection:
-            table = Table(
-                self.database.table_name,
-                MetaData(),
-                schema=self.database.schema_name,
-                autoload_with=connection,
-                resolve_fks=False,
-            )
+            table = self.database.table(connection)
         wanted = self.columns or tuple(column.name for column in table.columns)
         changed_at = (configuration.changed_at,) if slice and slice.slice_id == _CHANGES else ()
         ordering = tuple(name for name in (*changed_at, *configuration.key) if name)

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, MetaData, Table, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -19,15 +20,25 @@ from connectors.endpoint import SqlEndpoint
 from connectors.sql_errors import reading, refused_at_login
 
 _APPLICATION = "lintas"
+_LOCK_MILLISECONDS = 10_000
 
 
 class SqlDatabase:
-    """A pool of one connection, made when it is first needed."""
+    """A pool of connections (one, unless told otherwise), made when it is first needed."""
 
-    def __init__(self, configuration: SqlConfiguration, endpoint: SqlEndpoint, password: SecretStr) -> None:
+    def __init__(
+        self,
+        configuration: SqlConfiguration,
+        endpoint: SqlEndpoint,
+        password: SecretStr,
+        *,
+        connections: int = 1,
+    ) -> None:
         self.configuration = configuration
         self.endpoint = endpoint
+        self._connections = connections
         self._password = password
+        self._opening = Lock()
         self._engine: Engine | None = None
         self._ca_file: Path | None = None
 
@@ -42,14 +53,33 @@ class SqlDatabase:
         """The table without its schema."""
         return self.configuration.table.rpartition(".")[2]
 
+    def table(self, connection: Connection) -> Table:
+        """The table as the source describes it.
+
+        Raises:
+            NoSuchTableError: When it is not there; `reading` gives it a name.
+        """
+        return Table(
+            self.table_name,
+            MetaData(),
+            schema=self.schema_name,
+            autoload_with=connection,
+            resolve_fks=False,
+        )
+
     @contextmanager
-    def reading(self, dataset: str) -> Iterator[Connection]:
-        """A read-only transaction, rolled back at the end; the database's errors leave it with a name."""
+    def reading(self, dataset: str, *, seconds: float | None = None) -> Iterator[Connection]:
+        """A read-only transaction, rolled back at the end; the database's errors leave it with a name.
+
+        Args:
+            dataset: What is read, for errors.
+            seconds: Longest that a statement may take; as the contract says when None.
+        """
         with reading(dataset):
             connection = self._connect()
             try:
                 if self.endpoint.is_postgresql:
-                    self._restrict(connection)
+                    self._restrict(connection, seconds or self.configuration.statement_timeout_seconds)
                 yield connection
             finally:
                 with suppress(DBAPIError):
@@ -66,8 +96,9 @@ class SqlDatabase:
             self._ca_file = None
 
     def _connect(self) -> Connection:
-        if self._engine is None:
-            self._engine = self._open()
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._open()
         try:
             return self._engine.connect()
         except DBAPIError as error:
@@ -87,7 +118,7 @@ class SqlDatabase:
             url,
             connect_args=self._arguments(),
             hide_parameters=True,
-            pool_size=1,
+            pool_size=self._connections,
             max_overflow=1,
             pool_timeout=self.configuration.connect_timeout_seconds,
             pool_pre_ping=True,
@@ -119,14 +150,17 @@ class SqlDatabase:
         self._ca_file = Path(name)
         return name
 
-    def _restrict(self, connection: Connection) -> None:
-        timeout = self.configuration.statement_timeout_seconds * 1000
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {timeout}")
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {timeout}")
-        connection.exec_driver_sql("SET LOCAL datestyle = 'ISO, YMD'")
-        connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
+    def _restrict(self, connection: Connection, seconds: float) -> None:
+        """Bound the transaction, in one journey to the source."""
+        timeout = max(1, int(seconds * 1000))
+        connection.exec_driver_sql(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+            f"SET LOCAL statement_timeout = {timeout};"
+            f"SET LOCAL lock_timeout = {min(timeout, _LOCK_MILLISECONDS)};"
+            f"SET LOCAL idle_in_transaction_session_timeout = {timeout};"
+            "SET LOCAL datestyle = 'ISO, YMD';"
+            "SET LOCAL timezone = 'UTC'"
+        )
 
 
 def _only_read_sqlite(connection: Any, _: object) -> None:

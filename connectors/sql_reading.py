@@ -37,6 +37,50 @@ def read_frame(
     return _by_rows(connection, statement, columns)
 
 
+def read_few(
+    connection: Connection, statement: Select[Any], columns: Sequence[Column[Any]], megabytes: int
+) -> pl.DataFrame:
+    """Read few rows, as `read_frame` would give them, with the values of the question as parameters.
+
+    COPY takes no parameters: what it looks for would stand in the text of the statement, and with it in the
+    source's list of activity and, should it fail, in its log.
+
+    Raises:
+        PageTooLarge: When they hold more than `megabytes`.
+        PageUnreadable: When a column holds what its own type does not allow.
+    """
+    if connection.dialect.name != "postgresql":
+        return _by_rows(connection, statement, columns)
+    plans = [plan(column, column.type) for column in columns]
+    asked = [each.ask.label(f"c{place}") for place, each in enumerate(plans)]
+    compiled = statement.add_columns(*asked, literal_column("1").label(_SENTINEL)).compile(
+        dialect=connection.dialect
+    )
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    with driver.cursor() as cursor:
+        cursor.execute(str(compiled).encode(), dict(compiled.params))
+        return _parse(_as_csv(cursor, megabytes), columns, plans)
+
+
+def _as_csv(cursor: psycopg.Cursor[Any], megabytes: int) -> io.BytesIO:
+    """What the source sent as text, in the form that COPY gives it."""
+    result = cursor.pgresult
+    assert result is not None
+    buffer = io.BytesIO()
+    for row in range(result.ntuples):
+        line = (_quoted(result.get_value(row, column)) for column in range(result.nfields))
+        buffer.write(b",".join(line) + b"\n")
+    if buffer.tell() > megabytes * _MEGABYTE:
+        raise _too_large(megabytes)
+    buffer.seek(0)
+    return buffer
+
+
+def _quoted(cell: bytes | None) -> bytes:
+    return b"" if cell is None else b'"' + cell.replace(b'"', b'""') + b'"'
+
+
 def _by_copy(
     connection: Connection, statement: Select[Any], columns: Sequence[Column[Any]], megabytes: int
 ) -> pl.DataFrame:
@@ -59,13 +103,17 @@ def _copy_out(connection: Connection, command: str, parameters: dict[str, Any], 
         for chunk in copy:
             buffer.write(chunk)
             if buffer.tell() > megabytes * _MEGABYTE:
-                raise PageTooLarge(
-                    f"A page holds more than {megabytes} MB",
-                    remedy="Make page_rows smaller in the contract, or page_megabytes larger",
-                    limit_megabytes=megabytes,
-                )
+                raise _too_large(megabytes)
     buffer.seek(0)
     return buffer
+
+
+def _too_large(megabytes: int) -> PageTooLarge:
+    return PageTooLarge(
+        f"A page holds more than {megabytes} MB",
+        remedy="Make page_rows smaller in the contract, or page_megabytes larger",
+        limit_megabytes=megabytes,
+    )
 
 
 def _parse(text: io.BytesIO, columns: Sequence[Column[Any]], plans: Sequence[CellPlan]) -> pl.DataFrame:

@@ -51,7 +51,7 @@ from foundation.http_errors import (
 from foundation.http_mapping import mapped, refusal, too_slow
 from foundation.http_pacing import CircuitBreaker, Pacer, RateLimit
 from foundation.http_policy import AddressPolicy, Limits, RetryPolicy, Timeouts, TlsPolicy
-from foundation.http_transport import GuardedTransport, deadline_scope
+from foundation.http_transport import GuardedTransport, deadline_scope, present_deadline
 
 __all__ = [
     "AccessRefused",
@@ -239,6 +239,7 @@ class HttpClient:
             method.upper(), url, params, json, form, content, dict(headers or {}), accept, anonymous, as_json
         )
         ends_at = time.monotonic() + (self.timeouts.total if deadline is None else deadline)
+        ends_at = min(ends_at, present_deadline() or ends_at)  # a token is fetched within its caller's time
 
         failures: list[Exception] = []
 
@@ -275,10 +276,13 @@ class HttpClient:
         return pause if pause <= self.retry.longest_pause and time.monotonic() + pause < ends_at else False
 
     def _attempt(self, request: _Request, ends_at: float) -> HttpResponse:
-        ours = self._our_headers(request)
+        with deadline_scope(ends_at):
+            ours = self._our_headers(request)
         reply = self._ask(request, ours, ends_at)
         if reply.status == 401 and ours and self.credentials and self.credentials.renew(ours):
-            reply = self._ask(request, self._our_headers(request), ends_at)
+            with deadline_scope(ends_at):
+                ours = self._our_headers(request)
+            reply = self._ask(request, ours, ends_at)
         if reply.status not in request.accept:
             raise refusal(reply.status, reply.headers, reply.endpoint)
         if request.as_json:

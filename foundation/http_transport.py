@@ -14,7 +14,7 @@ import httpx
 
 from foundation.http_policy import AddressPolicy
 
-__all__ = ["GuardedTransport", "deadline_scope"]
+__all__ = ["GuardedTransport", "deadline_scope", "present_deadline"]
 
 _DEADLINE: ContextVar[float | None] = ContextVar("lintas_http_deadline", default=None)
 
@@ -27,6 +27,11 @@ def deadline_scope(ends_at: float) -> Iterator[None]:
         yield
     finally:
         _DEADLINE.reset(token)
+
+
+def present_deadline() -> float | None:
+    """The moment by which the block that runs now must end; None outside of any."""
+    return _DEADLINE.get()
 
 
 class GuardedTransport(httpx.HTTPTransport):

@@ -145,8 +145,8 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     from foundation.http_policy import RetryPolicy
 
     monkeypatch.setattr(
-        "connectors.rest_service.RetryPolicy",
-        lambda: RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.02, jitter=0),
+        "connectors.web_service.RetryPolicy",
+        lambda attempts=3, **_: RetryPolicy(attempts=attempts, first_wait=0.01, longest_wait=0.02, jitter=0),
     )
 
 

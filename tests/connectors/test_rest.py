@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -31,6 +32,7 @@ from tests.connectors.conformance import pages_of, rows_of
 from tests.connectors.conftest import REST, Binding, Opener, Registered
 
 SIZE = 200
+SOON = timedelta(seconds=10)
 LASTING = [
     (FaultKind.HTML, UnexpectedContent),
     (FaultKind.CUT, BodyCut),
@@ -205,19 +207,19 @@ def test_a_listing_that_ends_early_is_not_taken_for_a_complete_one(
 
 
 def test_a_lookup_finds_one_person_and_asks_in_the_body(opener: Opener) -> None:
-    found = opener.lookup().find({"npwp16": FIXED.tax_not_valid.nik})
+    found = opener.lookup().find({"npwp16": FIXED.tax_not_valid.nik}, SOON)
     assert found["status_kswp"].to_list() == ["TIDAK VALID"]
 
 
 def test_a_lookup_of_nobody_is_empty_with_the_columns_of_the_contract(opener: Opener) -> None:
-    found = opener.lookup().find({"npwp16": FIXED.no_tax.nik})
+    found = opener.lookup().find({"npwp16": FIXED.no_tax.nik}, SOON)
     assert (found.height, found.columns[0]) == (0, "nama_wp")
 
 
 def test_a_lookup_that_shows_somebody_else_is_refused(opener: Opener, agencies: PracticeAgencies) -> None:
     agencies.tax.faults.switch_on(FaultKind.SOMEONE_ELSE)
     with pytest.raises(PageUnreadable) as caught:
-        opener.lookup().find({"npwp16": FIXED.verified.nik})
+        opener.lookup().find({"npwp16": FIXED.verified.nik}, SOON)
     told = f"{caught.value} {caught.value.as_dict()}"
     assert agencies.population.tax["npwp16"][0] not in told
     assert FIXED.verified.nik not in told
@@ -225,7 +227,7 @@ def test_a_lookup_that_shows_somebody_else_is_refused(opener: Opener, agencies: 
 
 def test_a_lookup_takes_exactly_its_key(opener: Opener) -> None:
     with pytest.raises(ValueError, match="npwp16"):
-        opener.lookup().find({"nik": "1"})
+        opener.lookup().find({"nik": "1"}, SOON)
 
 
 def test_a_contract_without_a_lookup_cannot_be_asked_live(opener: Opener) -> None:
@@ -243,7 +245,7 @@ def test_the_switches_work_from_another_process(opener: Opener, changing: Practi
         pages_of(opener.rest())
     switches.clear()
     switches.close()
-    found = opener.lookup().find({"npwp16": FIXED.verified.nik})
+    found = opener.lookup().find({"npwp16": FIXED.verified.nik}, SOON)
     assert found["status_kswp"].to_list() == ["TIDAK VALID"]
     stranger = TaxSwitches(tax.endpoint_url, changing.ca_pem, "no key")
     with pytest.raises(AccessRefused):
