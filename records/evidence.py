@@ -66,6 +66,7 @@ class Evidence:
         fresh_until: When it becomes stale.
         contract_version: Contract under which it was published.
         record_ids: The records it rests on.
+        seen_from: What transactions from this one on changed may not have been seen; watches begin there.
     """
 
     need: Need
@@ -77,6 +78,7 @@ class Evidence:
     fresh_until: datetime | None = None
     contract_version: str | None = None
     record_ids: tuple[int, ...] = ()
+    seen_from: int | None = None
 
 
 def evidence(
@@ -153,7 +155,7 @@ def _part(number: int, need: Need, shape: DatasetShape) -> sql.Composed:
         " s.contract_version,"
         " EXISTS (SELECT FROM quality.quarantine_tag q WHERE q.tag = %(tag)s AND q.dataset_id = {dataset}),"
         " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = %(tag)s AND h.dataset_id = {dataset}),"
-        " {records}"
+        " {records}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
         " WHERE d.dataset_id = {dataset}"
     ).format(number=sql.Literal(number), dataset=sql.Literal(need.dataset_id), records=records)
@@ -186,8 +188,11 @@ def _records(need: Need, shape: DatasetShape) -> sql.Composed:
 def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now: datetime) -> Evidence:
     provider = need.dataset_id.partition("/")[0]
     if found is None or found[1][4] is None:
-        return Evidence(need, EvidenceStatus.UNKNOWN, {}, provider, need.dataset_id)
-    shape, (_, agency, closed_world, freshness, source_time, version, quarantined, held, records) = found
+        seen_from = found[1][-1] if found else None
+        return Evidence(need, EvidenceStatus.UNKNOWN, {}, provider, need.dataset_id, seen_from=seen_from)
+    shape, (_, agency, closed_world, freshness, source_time, version, quarantined, held, records, horizon) = (
+        found
+    )
     answering = _answering(records or [])
     fresh_until = source_time + freshness
     status = _status(
@@ -206,6 +211,7 @@ def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now:
         fresh_until=fresh_until,
         contract_version=version,
         record_ids=tuple(record[0] for record in answering),
+        seen_from=horizon,
     )
 
 
