@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks.measure import Measurement, show, write_json
 
-NAMES = ("sync", "verification", "audit")
+NAMES = ("sync", "verification", "audit", "city")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.load import Call, drive
 from benchmarks.measure import Measurement, measured, percentiles
 from benchmarks.practice import practice
-from benchmarks.workspace import workspace
+from benchmarks.workspace import free_port, workspace
 from foundation.installation import Installation
 from lintas.practice import PORTAL, portal_keyring
 from records.sync import SyncContext, run_sync
@@ -37,7 +37,7 @@ CONNECTIONS = 8
 def run(*, smoke: bool, console: Console) -> list[Measurement]:
     """Measure; `smoke` runs it small."""
     people, applicants, count = (500, 10, 40) if smoke else (20_000, 400, 6_000)
-    port, bare_port = _free_port(), _free_port()
+    port, bare_port = free_port(), free_port()
     with (
         workspace(api_port=port, api_workers=WORKERS) as installation,
         practice(installation, people) as agencies,
@@ -156,9 +156,3 @@ def _wait_for(port: int, seconds: float = 60) -> None:
                 return
         time.sleep(0.2)
     raise SystemExit(f"nothing listens on port {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

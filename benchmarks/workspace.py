@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,3 +25,10 @@ def workspace(**settings: object) -> Iterator[Installation]:
         if installation.database.server is not None:
             installation.database.server.remove()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -254,6 +254,12 @@ class AirflowApi:
         answer = self._call("GET", self._run_path(dag_id, run_id), f"show a run of {dag_id}")
         return DagRun(dag_id, run_id, answer["state"])
 
+    def failed_runs(self, run_ids: set[str]) -> set[tuple[str, str]]:
+        """DAG and run of those of the latest runs that failed, out of some run ids."""
+        path = "/api/v2/dags/~/dagRuns?state=failed&limit=100&order_by=-run_after"
+        found = self._call("GET", path, "list failed runs")["dag_runs"]
+        return {(each["dag_id"], each["dag_run_id"]) for each in found if each["dag_run_id"] in run_ids}
+
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """The state of each task of a run."""
         path = f"{self._run_path(dag_id, run_id)}/taskInstances"

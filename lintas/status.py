@@ -1,19 +1,181 @@
-"""What runs now, and how fresh each dataset is."""
+"""Whether all is well: what runs, how fresh each dataset is, what waits for a person, how the log stands.
 
-from typing import Any
+Every figure is a count or a moment; nothing personal is read.
+"""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from foundation import clock
 from foundation.database import Role, translated
 from foundation.settings import load_settings
 from lintas.processes import bus_processes, practice_processes
 
-__all__ = ["dataset_rows", "process_rows"]
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = [
+    "Causes",
+    "DatasetStatus",
+    "LogStatus",
+    "NoticeStatus",
+    "Status",
+    "Trouble",
+    "gather",
+    "process_rows",
+]
+
+_LATE_CHECKPOINT = timedelta(seconds=10)
+"""The sequencer signs every second while entries wait; ten times that is a sequencer that does not work."""
 
 
-def process_rows() -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One published dataset against what its contract promises."""
+
+    dataset: str
+    records: int | None
+    as_of: datetime | None
+    """Moment of the source that was read last; None when it was never published."""
+    freshness: timedelta
+    """How old the reading may become (`slaProperties` of the contract)."""
+    last_batch: str | None
+    last_status: str | None
+    started_at: datetime | None
+    quarantined: int
+    conflicts: int
+
+    @property
+    def due_in(self) -> timedelta | None:
+        """Time left before the reading is stale; negative when it is."""
+        return None if self.as_of is None else self.as_of + self.freshness - clock.now()
+
+    @property
+    def state(self) -> str:
+        """In a word: fresh, overdue, never read, held or failed."""
+        if self.last_status in {"held", "failed", "rejected"}:
+            return self.last_status
+        if self.due_in is None:
+            return "never read"
+        return "overdue" if self.due_in < timedelta(0) else "fresh"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, with the time left in seconds."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return found | {"due_in": self.due_in, "state": self.state}
+
+
+@dataclass(frozen=True)
+class Causes:
+    """Open quarantined rows by dataset, field and rule."""
+
+    dataset: str
+    cause: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class LogStatus:
+    """How the log stands."""
+
+    entries: int
+    checkpoint_size: int
+    checkpoint_at: datetime | None
+    waiting: int
+    """Entries that are written and wait for their number."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether entries wait although no checkpoint was signed for a while."""
+        behind = self.waiting > 0 or self.entries > self.checkpoint_size
+        return behind and (self.checkpoint_at is None or clock.now() - self.checkpoint_at > _LATE_CHECKPOINT)
+
+
+@dataclass(frozen=True)
+class NoticeStatus:
+    """Notices to portals: how many wait, and how many were given up and wait for a person."""
+
+    waiting: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that a person should look at, and the command that shows more."""
+
+    what: str
+    next: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """One look at the whole bus."""
+
+    processes: Sequence[dict[str, str]]
+    datasets: Sequence[DatasetStatus]
+    quarantine: Sequence[Causes]
+    log: LogStatus
+    notices: NoticeStatus
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """What is not well, the most pressing first; empty when all is."""
+        found = [
+            Trouble(f"the process {each['process']} does not run", "lintas up")
+            for each in self.processes
+            if each["state"] != "healthy"
+        ]
+        if self.log.is_late:
+            found.append(
+                Trouble(f"{self.log.waiting:,} entries wait for their number", "lintas audit verify")
+            )
+        for each in self.datasets:
+            if trouble := _trouble_of(each):
+                found.append(trouble)
+        if self.notices.dead:
+            found.append(Trouble(f"{self.notices.dead:,} notices were given up", "lintas notices list"))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for programs."""
+        return {
+            "well": not self.troubles,
+            "troubles": self.troubles,
+            "processes": self.processes,
+            "datasets": [each.as_dict() for each in self.datasets],
+            "quarantine": self.quarantine,
+            "log": self.log,
+            "notices": self.notices,
+        }
+
+
+def gather() -> Status:
+    """Look at everything once.
+
+    Raises:
+        LintasError: When the database cannot be asked.
+    """
+    from lintas.access import connected
+
+    processes = process_rows()
+    with translated(), connected(Role.STEWARD) as (_, connection):
+        return Status(
+            processes=processes,
+            datasets=_datasets(connection),
+            quarantine=_causes(connection),
+            log=_log(connection),
+            notices=_notices(connection),
+        )
+
+
+def process_rows() -> list[dict[str, str]]:
     """Each process of the group, asked as the supervisor asks it."""
     settings = load_settings()
     rows = []
-    for spec in [*bus_processes(settings), *practice_processes(settings)]:
+    practice = practice_processes(settings) if (settings.home / "sandbox").exists() else []
+    for spec in [*bus_processes(settings), *practice]:
         if spec.once:
             continue
         try:
@@ -24,17 +186,53 @@ def process_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def dataset_rows() -> list[dict[str, Any]]:
-    """Each published dataset: when its last good reading was, and how its last batch ended."""
-    from lintas.access import connected
+def _trouble_of(dataset: DatasetStatus) -> Trouble | None:
+    what = {
+        "held": f"a batch of {dataset.dataset} is held and waits for a steward",
+        "failed": f"the last sync of {dataset.dataset} failed",
+        "rejected": f"the last batch of {dataset.dataset} was rejected",
+        "overdue": f"{dataset.dataset} is overdue: its answers are stale",
+        "never read": f"{dataset.dataset} was never read",
+    }.get(dataset.state)
+    if what is None:
+        return None
+    command = "lintas batches list" if dataset.last_batch else f"lintas sync {dataset.dataset}"
+    return Trouble(what, command)
 
-    with translated(), connected(Role.STEWARD) as (_, connection):
-        rows = connection.execute(
-            "SELECT d.dataset_id, s.source_time, s.open_records, b.batch_id, b.status, b.started_at"
-            " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
-            " LEFT JOIN LATERAL (SELECT batch_id, status, started_at FROM records.batch"
-            "  WHERE dataset_id = d.dataset_id ORDER BY started_at DESC LIMIT 1) b ON true"
-            " ORDER BY d.dataset_id"
-        ).fetchall()
-    names = ("dataset", "fresh_as_of", "records", "last_batch", "state", "started_at")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+
+def _datasets(connection: "Connection[Any]") -> list[DatasetStatus]:
+    rows = connection.execute(
+        "SELECT d.dataset_id, s.open_records, s.source_time, d.freshness, b.batch_id::text, b.status,"
+        " b.started_at, coalesce(q.rows, 0), 0"
+        " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
+        " LEFT JOIN LATERAL (SELECT batch_id, status, started_at FROM records.batch"
+        "  WHERE dataset_id = d.dataset_id ORDER BY started_at DESC LIMIT 1) b ON true"
+        " LEFT JOIN (SELECT dataset_id, count(*) AS rows FROM quality.quarantine_row"
+        "  WHERE state = 'open' GROUP BY 1) q USING (dataset_id)"
+        " ORDER BY d.dataset_id"
+    )
+    return [DatasetStatus(*row) for row in rows]
+
+
+def _causes(connection: "Connection[Any]") -> list[Causes]:
+    rows = connection.execute(
+        "SELECT dataset_id, coalesce(nullif(e ->> 'field', ''), '*') || ':' || (e ->> 'rule'),"
+        " count(DISTINCT row_id) FROM quality.quarantine_row, jsonb_array_elements(errors) e"
+        " WHERE state = 'open' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+    )
+    return [Causes(*row) for row in rows]
+
+
+def _log(connection: "Connection[Any]") -> LogStatus:
+    row = connection.execute(
+        "SELECT (SELECT tree_size FROM audit.log_state),"
+        " coalesce((SELECT max(tree_size) FROM audit.checkpoints), 0),"
+        " (SELECT signed_at FROM audit.checkpoints ORDER BY tree_size DESC LIMIT 1),"
+        " (SELECT count(id) FROM audit.outbox)"
+    ).fetchone()
+    assert row is not None
+    return LogStatus(*row)
+
+
+def _notices(_connection: "Connection[Any]") -> NoticeStatus:
+    return NoticeStatus(0, 0)

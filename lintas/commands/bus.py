@@ -55,23 +55,23 @@ def demo(people: People = None) -> None:
     raise typer.Exit(run_demo(people=people))
 
 
-def status(as_json: AsJson = False) -> None:
-    """What runs, and how fresh each dataset is."""
-    from lintas.status import dataset_rows, process_rows
+def status(
+    check: Annotated[
+        bool, typer.Option("--check", help="End with exit code 1 unless all is well, for monitoring.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Whether all is well: processes, freshness, held batches, quarantine, notices and the log."""
+    from lintas.status import gather
+    from lintas.status_view import print_status
 
-    rows = process_rows()
-    datasets = dataset_rows()
+    found = gather()
     if as_json:
-        print_fields({"processes": rows, "datasets": datasets}, as_json=True)
-        return
-    print_rows(rows, ("process", "state"), as_json=False)
-    console().print()
-    print_rows(
-        datasets,
-        ("dataset", "fresh_as_of", "last_batch", "state"),
-        as_json=False,
-        empty="no dataset was synced yet",
-    )
+        print_fields(found.as_dict(), as_json=True)
+    else:
+        print_status(console(), found)
+    if check and found.troubles:
+        raise typer.Exit(1)
 
 
 def settings(as_json: AsJson = False) -> None:
