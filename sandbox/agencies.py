@@ -13,8 +13,8 @@ from typing import Any
 from foundation.files import make_private_directory, write_private
 from foundation.tls import LocalAuthority
 from sandbox.civil_registry import CivilRegistry
+from sandbox.datasets import DEATHS, PERSONS, TAX
 from sandbox.fixed_people import PracticePerson
-from sandbox.injection import DEATHS, PERSONS, TAX
 from sandbox.population import DEFAULT_SEED, Population
 from sandbox.tax_office import CLIENT_ID, TaxOffice
 

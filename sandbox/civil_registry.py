@@ -130,7 +130,7 @@ class CivilRegistry:
             connection.execute("DROP TABLE IF EXISTS biodata_wni, kematian CASCADE")
             connection.execute(_SCHEMA)
             copy_in(connection, "biodata_wni", population.persons)
-            copy_in(connection, "kematian", population.deaths)
+            copy_in(connection, "kematian", population.deaths.drop("nomor"))
             connection.execute(_INDEXES)
             connection.execute(
                 sql.SQL("GRANT SELECT ON biodata_wni, kematian TO {}").format(sql.Identifier(READER))

@@ -9,12 +9,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from sandbox.fixed_people import DeathRow, PracticePerson
-from sandbox.registers import Tables
+from sandbox.datasets import DEATHS, PERSONS, TAX
+from sandbox.practice_person import DeathRow, PracticePerson
 
-PERSONS = "dukcapil-mojokerto/persons"
-DEATHS = "dukcapil-mojokerto/deaths"
-TAX = "kpp-mojokerto/tax-standing"
+Tables = dict[str, pl.DataFrame]
+__all__ = ["DEATHS", "PERSONS", "TAX", "InjectedError", "inject"]
 
 Spoil = Callable[[str | None], object]
 
@@ -88,17 +87,17 @@ def inject(
     rng: np.random.Generator, tables: Tables, residents: Sequence[PracticePerson], *, rate: float
 ) -> tuple[Tables, tuple[InjectedError, ...]]:
     """Spoil a share of the rows of each table; the rows of the practice people stay as they are."""
-    by_design = _errors_by_design(residents, tables.deaths)
+    by_design = _errors_by_design(residents, tables["deaths"])
     if rate <= 0:
         return tables, by_design
     spoiler = _Spoiler(rng, rate, frozenset(person.nik for person in residents))
-    persons, of_persons = spoiler.spoil(PERSONS, tables.persons, "nik", _PERSON_KINDS)
-    deaths, of_deaths = spoiler.spoil(DEATHS, tables.deaths, "nik", _DEATH_KINDS)
-    tax, of_tax = spoiler.spoil(TAX, tables.tax, "npwp16", _TAX_KINDS)
+    persons, of_persons = spoiler.spoil(PERSONS, tables["persons"], "nik", _PERSON_KINDS)
+    deaths, of_deaths = spoiler.spoil(DEATHS, tables["deaths"], "nik", _DEATH_KINDS)
+    tax, of_tax = spoiler.spoil(TAX, tables["tax"], "npwp16", _TAX_KINDS)
     persons, doubled = spoiler.double(PERSONS, persons, "nik", {e.row for e in of_persons})
     tax, doubled_tax = spoiler.double(TAX, tax, "npwp16", {e.row for e in of_tax})
     errors = (*by_design, *of_persons, *doubled, *of_deaths, *of_tax, *doubled_tax)
-    return Tables(persons=persons, deaths=deaths, tax=tax), errors
+    return {**tables, "persons": persons, "deaths": deaths, "tax": tax}, errors
 
 
 def _errors_by_design(residents: Sequence[PracticePerson], deaths: pl.DataFrame) -> tuple[InjectedError, ...]:

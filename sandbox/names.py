@@ -88,7 +88,8 @@ def respell(rng: np.random.Generator, names: pl.Series, female: pl.Series) -> pl
                 female.to_numpy(), _pick(rng, FEMALE_TITLES, count), _pick(rng, MALE_TITLES, count)
             ),
             "degree": _pick(rng, DEGREES, count),
-        }
+        },
+        schema_overrides={"title": pl.String, "degree": pl.String},
     )
     head = pl.col("name").str.extract(r"^(\S+)", 1)
     tail = pl.col("name").str.replace(r"^\S+", "")

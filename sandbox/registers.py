@@ -1,73 +1,19 @@
-"""From families to rows: what the civil registry and the tax office write down about people."""
+"""From families to rows: what the civil registry writes down about people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 import polars as pl
 
 from sandbox import names
+from sandbox.columns import DEATH_COLUMNS, FAMILY_COLUMNS, PERSON_COLUMNS, shaped
 from sandbox.families import CHILD, HEAD, HUSBAND, MARRIED, PARENT, WIDOWED, WIFE
-from sandbox.fixed_people import DeathRow, PracticePerson, TaxRow
-from sandbox.regions import CITY, NEIGHBOUR_REGENCY, ORIGINS, PROVINCE, STREETS
+from sandbox.regions import CITY, ORIGINS, PROVINCE, STREETS
 
-PERSON_COLUMNS: dict[str, pl.DataType] = {
-    "nik": pl.String(),
-    "no_kk": pl.String(),
-    "nama_lgkp": pl.String(),
-    "tmpt_lhr": pl.String(),
-    "tgl_lhr": pl.Date(),
-    "jenis_klmin": pl.Int16(),
-    "stat_kwn": pl.Int16(),
-    "stat_hbkel": pl.Int16(),
-    "nik_ibu": pl.String(),
-    "nik_ayah": pl.String(),
-    "alamat": pl.String(),
-    "no_rt": pl.String(),
-    "no_rw": pl.String(),
-    "no_prop": pl.Int16(),
-    "no_kab": pl.Int16(),
-    "no_kec": pl.Int16(),
-    "no_kel": pl.Int32(),
-    "last_sync": pl.Datetime("us", "UTC"),
-}
-DEATH_COLUMNS: dict[str, pl.DataType] = {
-    "no_akta": pl.String(),
-    "nik": pl.String(),
-    "tgl_mati": pl.Date(),
-    "tgl_lapor": pl.Date(),
-    "no_prop": pl.Int16(),
-    "no_kab": pl.Int16(),
-    "no_kec": pl.Int16(),
-    "last_sync": pl.Datetime("us", "UTC"),
-}
-TAX_COLUMNS: dict[str, pl.DataType] = {
-    "nama_wp": pl.String(),
-    "npwp": pl.String(),
-    "npwp16": pl.String(),
-    "tahun_kswp": pl.String(),
-    "status_kswp": pl.String(),
-    "alasan": pl.String(),
-    "tanggal_terbit": pl.String(),
-    "diubah": pl.Datetime("us", "UTC"),
-    "nomor_sebagai_angka": pl.Boolean(),
-}
 #: Many rows share this moment: the night the registry moved to its present database.
 MIGRATION = datetime(2025, 1, 1, tzinfo=UTC)
-_TAX_OFFICE = "602000"
-_INDIVIDUALS_A_FIRM = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """The three tables that leave the practice agencies."""
-
-    persons: pl.DataFrame
-    deaths: pl.DataFrame
-    tax: pl.DataFrame
 
 
 def identify(rng: np.random.Generator, families: pl.DataFrame) -> pl.DataFrame:
@@ -132,7 +78,8 @@ def deaths(rng: np.random.Generator, everyone: pl.DataFrame, as_of: date) -> pl.
                 _serial(pl.int_range(pl.len()).over("tgl_lapor") + 1),
             ).alias("no_akta")
         )
-        .select(pl.col(name).cast(kind) for name, kind in DEATH_COLUMNS.items())
+        .with_columns(nomor=pl.lit(None))
+        .pipe(shaped, DEATH_COLUMNS)
     )
 
 
@@ -187,110 +134,26 @@ def persons(
             no_kel="village",
             last_sync="last_sync",
         )
-        .select(pl.col(name).cast(kind) for name, kind in PERSON_COLUMNS.items())
+        .pipe(shaped, PERSON_COLUMNS)
     )
 
 
-def tax_standing(
-    rng: np.random.Generator, people: pl.DataFrame, died: pl.DataFrame, as_of: date
-) -> pl.DataFrame:
-    """Write the tax office's rows: a part of the living adults, under names spelled its own way."""
-    adult = pl.col("tgl_lhr") <= pl.lit(as_of - timedelta(days=20 * 365))
-    known = people.filter(
-        adult & ~pl.col("nik").is_in(died["nik"].implode()) & pl.Series(rng.random(people.height) < 0.55)
-    )
-    firms = _organisations(rng, max(1, known.height // _INDIVIDUALS_A_FIRM))
-    individuals = pl.DataFrame(
-        {
-            "nama_wp": names.respell(rng, known["nama_lgkp"], known["jenis_klmin"] == 2),
-            "npwp": npwp15(np.arange(known.height)),
-            "npwp16": known["nik"],
-        }
-    )
-    taxpayers = pl.concat([individuals, firms])
-    count = taxpayers.height
-    valid = rng.random(count) < 0.86
-    reason = pl.Series(np.where(rng.random(count) < 0.2, "03 Masa PPN 3 Bulanan", "02 Masa SPT Tahunan"))
-    issued = (date(as_of.year, 1, 5) - date(1970, 1, 1)).days + rng.integers(0, 170, count)
-    stamp = issued.astype(np.int64) * 86_400_000_000 + rng.integers(7 * 3600, 17 * 3600, count) * 1_000_000
-    return taxpayers.with_columns(
-        tahun_kswp=pl.lit(str(as_of.year)),
-        status_kswp=pl.Series(np.where(valid, TaxRow.VALID.value, TaxRow.NOT_VALID.value)),
-        alasan=reason.set(pl.Series(valid), None),
-        tanggal_terbit=pl.Series(issued).cast(pl.Int32).cast(pl.Date).dt.strftime("%Y-%m-%d"),
-        diubah=pl.Series(stamp).cast(pl.Datetime("us", "UTC")),
-        nomor_sebagai_angka=pl.lit(value=False),
-    ).select(pl.col(name).cast(kind) for name, kind in TAX_COLUMNS.items())
-
-
-def npwp15(index: np.ndarray) -> pl.Series:
-    """Old tax numbers of individuals, one per index, with a correct check digit (Luhn over nine digits)."""
-    return _with_check_digit(30_000_000 + (index.astype(np.int64) * 7_654_321 + 1_234_567) % 60_000_000)
-
-
-def _organisations(rng: np.random.Generator, count: int) -> pl.DataFrame:
-    """Firms: their sixteen digits are `0` and the old fifteen, never a NIK."""
-    number = _with_check_digit(1_000_000 + (np.arange(count) * 7_654_321) % 28_000_000)
-    return pl.DataFrame(
-        {"nama_wp": names.organisations(rng, count), "npwp": number, "npwp16": "0" + number},
-    )
-
-
-def _with_check_digit(base: np.ndarray) -> pl.Series:
-    digits = np.stack([base // 10**power % 10 for power in range(7, -1, -1)])
-    doubled = digits[1::2] * 2
-    total = digits[0::2].sum(axis=0) + (doubled - 9 * (doubled > 9)).sum(axis=0)
-    check = (10 - total % 10) % 10
-    return pl.Series("npwp", base * 10 + check).cast(pl.String).str.zfill(9) + _TAX_OFFICE
-
-
-def settle(residents: Sequence[PracticePerson], tables: Tables, as_of: date) -> Tables:
-    """Put the practice people into the tables, a household each."""
-    stamp = datetime(as_of.year, 1, 15, 9, tzinfo=UTC)
-    deceased = [person for person in residents if person.death is not DeathRow.NONE]
-    taxed = [person for person in residents if person.tax is not TaxRow.NONE]
-    return Tables(
-        persons=pl.concat(
-            [tables.persons, _rows(PERSON_COLUMNS, [_person_row(p, stamp) for p in residents])]
-        ),
-        deaths=pl.concat([tables.deaths, _rows(DEATH_COLUMNS, [_death_row(p, stamp) for p in deceased])]),
-        tax=pl.concat(
-            [
-                tables.tax,
-                _rows(TAX_COLUMNS, [_tax_row(p, place, stamp) for place, p in enumerate(taxed)]),
-            ]
-        ),
-    )
-
-
-def _rows(columns: dict[str, pl.DataType], rows: list[tuple[object, ...]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=columns, orient="row")
-
-
-def _person_row(person: PracticePerson, stamp: datetime) -> tuple[object, ...]:
+def families(people: pl.DataFrame) -> pl.DataFrame:
+    """Write the family cards: one a household, under its head; issued on the day that its number tells."""
+    head = pl.col("stat_hbkel") == HEAD
+    home = ("alamat", "no_rt", "no_rw", "no_prop", "no_kab", "no_kec", "no_kel")
     return (
-        person.nik, person.family_card_number, person.name, "MOJOKERTO", person.birth_date,
-        2 if person.sex == "female" else 1, 1, HEAD, None, None, "JL CONTOH 1", "001", "002",
-        PROVINCE, NEIGHBOUR_REGENCY if person.regency == NEIGHBOUR_REGENCY else CITY,
-        person.district, person.village, stamp,
-    )  # fmt: skip
-
-
-def _death_row(person: PracticePerson, stamp: datetime) -> tuple[object, ...]:
-    died = date(2926, 3, 1) if person.death is DeathRow.ABSURD_DATE else stamp.date() - timedelta(days=40)
-    return (
-        f"{PROVINCE}{CITY}-KM-{stamp:%d%m%Y}-{person.nik[-4:]}", person.nik, died,
-        stamp.date() - timedelta(days=12), PROVINCE, CITY, person.district, stamp,
-    )  # fmt: skip
-
-
-def _tax_row(person: PracticePerson, place: int, stamp: datetime) -> tuple[object, ...]:
-    number = npwp15(np.array([50_000_000 + place]))[0]
-    reason = "02 Masa SPT Tahunan" if person.tax is TaxRow.NOT_VALID else None
-    return (
-        person.name, number, person.nik, str(stamp.year), person.tax.value, reason,
-        f"{stamp:%Y-%m-%d}", stamp, False,
-    )  # fmt: skip
+        people.group_by("no_kk", maintain_order=True)
+        .agg(
+            pl.col("nik").filter(head).first().alias("nik_kepala"),
+            pl.col("nama_lgkp").filter(head).first().alias("nama_kep"),
+            *(pl.col(name).first() for name in home),
+            pl.len().alias("jumlah_anggota"),
+            pl.col("last_sync").max(),
+        )
+        .with_columns(tgl_terbit=pl.col("no_kk").str.slice(6, 6).str.to_date("%d%m%y"))
+        .pipe(shaped, FAMILY_COLUMNS)
+    )
 
 
 def _districts_of_first_registration(rng: np.random.Generator, families: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from sandbox.registers import TAX_COLUMNS
+from sandbox.columns import TAX_COLUMNS
 
 _ON_THE_WIRE = ["nama_wp", "npwp", "npwp16", "tahun_kswp", "status_kswp", "alasan", "tanggal_terbit"]
 
