@@ -64,6 +64,7 @@ class Role(StrEnum):
     INGEST = "lintas_ingest"
     API = "lintas_api"
     SEQUENCER = "lintas_sequencer"
+    DISPATCHER = "lintas_dispatcher"
     STEWARD = "lintas_steward"
     AUDITOR = "lintas_auditor"
     AIRFLOW = "lintas_airflow"
@@ -94,8 +95,16 @@ _OWNERS = {
 
 #: Who may connect at all; a bulk sync (ingest) and the sequencer never need the identifier map.
 _MAY_CONNECT = {
-    DatabaseName.LINTAS: [Role.MIGRATOR, Role.INGEST, Role.API, Role.SEQUENCER, Role.STEWARD, Role.AUDITOR],
-    DatabaseName.VAULT: [Role.MIGRATOR, Role.API, Role.STEWARD],
+    DatabaseName.LINTAS: [
+        Role.MIGRATOR,
+        Role.INGEST,
+        Role.API,
+        Role.SEQUENCER,
+        Role.DISPATCHER,
+        Role.STEWARD,
+        Role.AUDITOR,
+    ],
+    DatabaseName.VAULT: [Role.MIGRATOR, Role.API, Role.DISPATCHER, Role.STEWARD],
     DatabaseName.AIRFLOW: [Role.AIRFLOW],
 }
 

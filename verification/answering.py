@@ -23,10 +23,7 @@ from audit.entry import EntryKind
 from audit.log import append
 from consent.decision import Decision
 from foundation import clock, telemetry
-from records.evidence import evidence as evidence_of
-from records.identity import ConfirmedSubject
-from verification import answers, idempotency, referrals
-from verification.answers import AnswerRecord
+from verification import answers, idempotency, referrals, watches
 from verification.claims import check_claims
 from verification.composing import Composed, compose
 from verification.confirming import confirmed
@@ -40,10 +37,9 @@ from verification.exchange import (
 )
 from verification.idempotency import IdempotentRequest, RacedByTwin
 from verification.journey import Asker, GivenAnswer, Question
+from verification.judging import Judged, judge
 from verification.officers import named_officer
-from verification.outcomes import evaluate
 from verification.reading import read_again
-from verification.working_days import today
 
 
 def answer(
@@ -72,12 +68,10 @@ def answer(
             asker, purpose, service.fields, subject.keys, officer=question.officer, case=question.case_number
         )
         decision = decide_or_refuse(session, request, subject.keys)
-        with telemetry.span("verification.evidence", service=service.identifier):
-            evidence = evidence_of(session.connection, subject, service.needs, request.at)
-        outcomes = evaluate(service, claims, evidence, today(request.at))
-        composed = compose(service, question, decision, outcomes, evidence)
+        judged = judge(session, service, subject, claims, request.at)
+        composed = compose(service, question, decision, judged.outcomes, judged.evidence)
         try:
-            return _commit(session, subject, decision, composed, once)
+            return _commit(session, question, judged, decision, composed, once=once)
         except RacedByTwin:
             given = _given_before(session, once)
             if given is None:
@@ -99,13 +93,16 @@ def _given_before(session: Session, once: IdempotentRequest | None) -> UUID | No
 
 def _commit(
     session: Session,
-    subject: ConfirmedSubject,
+    question: Question,
+    judged: Judged,
     decision: Decision,
     composed: Composed,
+    *,
     once: IdempotentRequest | None,
 ) -> GivenAnswer:
     """The transaction that makes an answer an answer."""
-    connection, jws = session.connection, session.context.signer.sign(composed.content)
+    connection, subject = session.connection, judged.subject
+    jws = session.context.signer.sign(composed.content)
     referral = composed.referral
     details = {
         "service": composed.content["service"],
@@ -138,27 +135,10 @@ def _commit(
             promise=signed_promise(session.context, promise),
             entry_id=promise.entry_id,
         )
-        answers.store(connection, _record(given, subject, decision))
+        answers.store(connection, answers.record_of(given, subject, decision, question))
+        watches.store(connection, composed.answer_id, judged.watch(decision))
         if referral is not None:
             referrals.open_referral(connection, referral, decision, subject.keys)
         if once is not None:
             idempotency.remember(connection, transaction, once, composed.answer_id, clock.now())
     return given
-
-
-def _record(given: GivenAnswer, subject: ConfirmedSubject, decision: Decision) -> AnswerRecord:
-    request = decision.request
-    return AnswerRecord(
-        answer_id=given.answer_id,
-        consumer=request.consumer,
-        system=request.system,
-        service=given.content["service"],
-        service_version=given.content["service_version"],
-        purpose=request.purpose,
-        subject=subject.keys.handle,
-        fields=request.fields,
-        answered_at=request.at,
-        decision_id=UUID(decision.decision_id),
-        entry_id=given.entry_id,
-        sealed=answers.seal(subject.keys, given.answer_id, {"jws": given.jws, "promise": given.promise}),
-    )

@@ -15,8 +15,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.subjects import SubjectHandle, SubjectKeys
+from consent.decision import Decision
 from foundation.errors import IntegrityBroken
+from records.identity import ConfirmedSubject
 from verification.errors import AnswerUnknown
+from verification.journey import GivenAnswer, Question
 
 _CONTEXT = b"lintas/verification/v1\x00"
 _NONCE_BYTES = 12
@@ -55,6 +58,34 @@ INSERT INTO verification.answer ({_COLUMNS})
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS} FROM verification.answer WHERE answer_id = %s AND system = %s"  # noqa: S608
+
+
+def record_of(
+    given: GivenAnswer, subject: ConfirmedSubject, decision: Decision, question: Question
+) -> AnswerRecord:
+    """The answer as it is stored, with the question sealed beside it: a review asks it again."""
+    request = decision.request
+    asked = {
+        "nik": subject.nik.value,
+        "claims": dict(question.claims),
+        "case_number": question.case_number,
+    }
+    return AnswerRecord(
+        answer_id=given.answer_id,
+        consumer=request.consumer,
+        system=request.system,
+        service=given.content["service"],
+        service_version=given.content["service_version"],
+        purpose=request.purpose,
+        subject=subject.keys.handle,
+        fields=request.fields,
+        answered_at=request.at,
+        decision_id=UUID(decision.decision_id),
+        entry_id=given.entry_id,
+        sealed=seal(
+            subject.keys, given.answer_id, {"jws": given.jws, "promise": given.promise, "question": asked}
+        ),
+    )
 
 
 def store(connection: psycopg.Connection[Any], record: AnswerRecord) -> None:

@@ -22,8 +22,9 @@ CREATE TABLE vault.subjects (
 COMMENT ON TABLE vault.subjects IS
     'Handle to identifier (keyed index and sealed) and per-subject keys, wrapped by the key-encryption key';
 
-GRANT USAGE ON SCHEMA vault TO lintas_api, lintas_steward;
+GRANT USAGE ON SCHEMA vault TO lintas_api, lintas_dispatcher, lintas_steward;
 GRANT SELECT, INSERT ON vault.subjects TO lintas_api, lintas_steward;
+GRANT SELECT (handle, wrapped_keys, kek_version) ON vault.subjects TO lintas_dispatcher;
 """
 
 
