@@ -54,7 +54,7 @@ class Fault:
         times: How often it does; for good when None.
     """
 
-    kind: FaultKind
+    kind: StrEnum
     page: int | None = None
     times: int | None = None
 
@@ -64,9 +64,9 @@ class FaultBoard:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faults: dict[FaultKind, Fault] = {}
+        self._faults: dict[StrEnum, Fault] = {}
 
-    def switch_on(self, kind: FaultKind, *, page: int | None = None, times: int | None = None) -> None:
+    def switch_on(self, kind: StrEnum, *, page: int | None = None, times: int | None = None) -> None:
         """Throw a switch."""
         with self._lock:
             self._faults[kind] = Fault(kind, page, times)
@@ -76,7 +76,7 @@ class FaultBoard:
         with self._lock:
             self._faults.clear()
 
-    def strikes(self, kind: FaultKind, page: int | None = None) -> bool:
+    def strikes(self, kind: StrEnum, page: int | None = None) -> bool:
         """Whether a fault strikes now; counts it."""
         with self._lock:
             fault = self._faults.get(kind)
