@@ -42,6 +42,9 @@ class EntryKind(StrEnum):
     REFERRAL_DECIDED = "referral.decided"
     QUARANTINE_VIEWED = "quarantine.viewed"
     QUARANTINE_REPLAYED = "quarantine.replayed"
+    QUARANTINE_REPAIRED = "quarantine.repaired"
+    QUARANTINE_RETURNED = "quarantine.returned"
+    CONFLICT_VIEWED = "conflict.viewed"
     IDENTITY_LINKED = "identity.linked"
     IDENTITY_UNLINKED = "identity.unlinked"
     AUDIT_VIEWED = "audit.viewed"
@@ -49,6 +52,7 @@ class EntryKind(StrEnum):
     KEY_ADDED = "key.added"
     KEY_ROLLED = "key.rolled"
     ROLE_CHANGED = "role.changed"
+    PARTICIPANT_CHANGED = "participant.changed"
     CONTRACT_PUBLISHED = "contract.published"
 
 
@@ -102,6 +106,9 @@ BATCH_FIGURES: Mapping[str, str] = {
     "checksum": "keyed checksum over the page ledger",
     "window_since": "start of the window asked",
     "window_until": "end of the window asked",
+    "conflicts": "contradictions with other agencies' records that it brought",
+    "conflicts_closed": "contradictions that it ended",
+    "duplicates": "pairs of records that may be of one person, seen for the first time",
     "milliseconds": "time taken",
 }
 
@@ -215,6 +222,8 @@ _QUARANTINE_DETAILS = {
     "rules": "rules concerned",
     "contract_version": "version of the contract",
     "quarantine": "id of the quarantined row or page",
+    "repair": "rule by which cells were written anew, and the columns",
+    "file_digest": "SHA-256 of the file that was handed over, keyed",
 }
 _SYNC_DETAILS = {
     "expectations": "expectations that failed",
@@ -336,6 +345,26 @@ KINDS: Mapping[EntryKind, KindRule] = {
         _WHAT | {"batch", "purpose"},
         **_QUARANTINE_DETAILS,
     ),
+    EntryKind.QUARANTINE_REPAIRED: _rule(
+        "quarantined rows were repaired by rule and went through the pipeline again",
+        "actor datasets",
+        _WHAT | {"batch", "purpose"},
+        **_QUARANTINE_DETAILS,
+    ),
+    EntryKind.QUARANTINE_RETURNED: _rule(
+        "quarantined rows were handed back to their producer as a file",
+        "actor datasets",
+        _WHAT | {"purpose"},
+        **_QUARANTINE_DETAILS,
+    ),
+    EntryKind.CONFLICT_VIEWED: _rule(
+        "somebody looked at contradictions between agencies",
+        "actor",
+        _WHAT | {"purpose"},
+        conflict="id of the contradiction",
+        values="whether the contradicting values were shown",
+        conflicts="number of contradictions shown",
+    ),
     EntryKind.IDENTITY_LINKED: _rule(
         "a record was linked to a subject",
         "outcome",
@@ -363,6 +392,13 @@ KINDS: Mapping[EntryKind, KindRule] = {
         officer="pseudonym of the officer",
         role="role",
         change="granted or revoked",
+    ),
+    EntryKind.PARTICIPANT_CHANGED: _rule(
+        "an agency, system or officer was registered, suspended or reinstated",
+        "actor outcome",
+        frozenset(),
+        participant="agency, system or officer",
+        participant_id="its id; an officer's pseudonym",
     ),
     EntryKind.CONTRACT_PUBLISHED: _rule(
         "a version of a data contract came into force",

@@ -49,7 +49,9 @@ class DuplicateKey:
 def quarantine_duplicates(connection: psycopg.Connection[Any], keyring: Keyring, batch: Batch) -> int:
     """Move every row whose key occurs more than once from staging to quarantine; how many there were."""
     contract, staging = batch.contract, batch.staging
-    rows = staging.withdraw_duplicates(connection, by_period=not _one_row_per_key(contract))
+    rows = staging.withdraw_duplicates(
+        connection, by_period=not _one_row_per_key(contract), latest_by=contract.latest_by
+    )
     if not rows:
         return 0
     slice_ids = [each.slice_id for each in batch.slices]

@@ -24,7 +24,7 @@ from records.errors import NeedUnknown
 from records.identity import ConfirmedSubject
 from records.shapes import DatasetShape, shapes_of
 
-__all__ = ["Evidence", "EvidenceStatus", "Need", "evidence"]
+__all__ = ["SELF", "About", "Contradiction", "Evidence", "EvidenceStatus", "Need", "evidence", "not_related"]
 
 EASTERNMOST = timezone(timedelta(hours=9))
 """Eastern Indonesia: a day has begun for a record when it has begun anywhere in the country."""
@@ -41,15 +41,51 @@ class EvidenceStatus(StrEnum):
     CONFLICT = "conflict"
     QUARANTINED = "quarantined"
     HELD = "held"
+    NOT_RELATED = "not_related"
+    SOURCE_DOWN = "source_down"
+
+
+SELF = "self"
+"""The relation of the applicant to themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a service needs to know: some fields of one dataset, under a name of its own."""
+    """What a service needs to know: some fields of one dataset, under a name of its own.
+
+    Attributes:
+        name: What criteria call it.
+        dataset_id: The dataset.
+        fields: The fields looked at.
+        relation: Whom it is about, as seen from the applicant: `self`, `guardian_of`, `owner_of`.
+        target_field: The field that must carry the number that the relation leads to (the NIB of a business).
+        latest_by: What tells which of a subject's records counts; the dataset's own order when empty.
+        maximum_age: How old a reading may be, where the service allows less than the contract.
+    """
 
     name: str
     dataset_id: str
     fields: tuple[str, ...]
+    relation: str = SELF
+    target_field: str | None = None
+    latest_by: tuple[str, ...] = ()
+    maximum_age: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whom the evidence of one relation is about, and of which thing of theirs where it is about a thing."""
+
+    subject: ConfirmedSubject
+    target: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """That two registers tell one field of the subject differently; never what they tell."""
+
+    field: str
+    datasets: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +95,16 @@ class Evidence:
     Attributes:
         need: The need it answers.
         status: How far it can be relied on.
-        values: The needed fields of the record; empty unless exactly one record answers.
+        values: The needed fields of the record, but for those that another register contradicts; empty
+            unless exactly one record answers.
         provider: The agency whose word it is.
         dataset: The dataset.
         as_of: Moment of the source that was read last.
         fresh_until: When it becomes stale.
         contract_version: Contract under which it was published.
-        record_ids: The records it rests on.
+        record_ids: The records it rests on; none when the source was asked live.
+        live: Whether the source was asked for it just now.
+        contradictions: Needed fields that another register tells differently; the status is `conflict` then.
         seen_from: What transactions from this one on changed may not have been seen; watches begin there.
     """
 
@@ -79,6 +118,8 @@ class Evidence:
     contract_version: str | None = None
     record_ids: tuple[int, ...] = ()
     seen_from: int | None = None
+    live: bool = False
+    contradictions: tuple[Contradiction, ...] = ()
 
 
 def evidence(
@@ -86,27 +127,40 @@ def evidence(
     subject: ConfirmedSubject,
     needs: Sequence[Need],
     now: datetime,
+    related: Mapping[str, About] | None = None,
 ) -> dict[str, Evidence]:
     """Gather the evidence for all needs in one question to the database.
+
+    What is about somebody to whom no relation was proven is not asked for at all.
 
     Args:
         connection: Connection in the API role.
         subject: The confirmed subject.
         needs: What is needed, by name.
         now: The moment of the exchange.
+        related: Whom the proven relations lead to, by relation.
 
     Raises:
         NeedUnknown: When a need names a field that its dataset does not have.
     """
-    rows = _ask(connection, subject, needs, now, fresh=False)
+    abouts = {**(related or {}), SELF: About(subject)}
+    rows = _ask(connection, abouts, needs, now, fresh=False)
     if rows is None:  # a contract changed since this process last looked
-        rows = _ask(connection, subject, needs, now, fresh=True) or {}
-    return {need.name: _judged(need, rows.get(number), now) for number, need in enumerate(needs)}
+        rows = _ask(connection, abouts, needs, now, fresh=True) or {}
+    return {
+        need.name: _judged(need, rows.get(number), now) if need.relation in abouts else not_related(need)
+        for number, need in enumerate(needs)
+    }
+
+
+def not_related(need: Need, status: EvidenceStatus = EvidenceStatus.NOT_RELATED) -> Evidence:
+    """What is said of a need about somebody to whom no relation was proven: nothing."""
+    return Evidence(need, status, {}, need.dataset_id.partition("/")[0], need.dataset_id)
 
 
 def _ask(
     connection: psycopg.Connection[Any],
-    subject: ConfirmedSubject,
+    abouts: Mapping[str, About],
     needs: Sequence[Need],
     now: datetime,
     *,
@@ -116,16 +170,16 @@ def _ask(
     known = tuple(
         (number, need, shapes[need.dataset_id])
         for number, need in enumerate(needs)
-        if need.dataset_id in shapes
+        if need.dataset_id in shapes and need.relation in abouts
     )
     if not known:
         return {}
-    given = {
-        "identifier": subject.nik.value,
-        "subject": subject.keys.handle,
-        "tag": subject.tag,
-        "today": now.astimezone(EASTERNMOST).date(),
-    }
+    given: dict[str, Any] = {"today": now.astimezone(EASTERNMOST).date()}
+    for relation, about in abouts.items():
+        given[f"identifier_{relation}"] = about.subject.nik.value
+        given[f"subject_{relation}"] = about.subject.keys.handle
+        given[f"tag_{relation}"] = about.subject.tag
+        given[f"target_{relation}"] = about.target
     rows = {row[0]: row[1:] for row in connection.execute(_question(known), given)}
     if any(rows.get(number, (None,))[0] != shape.contract_hash for number, _, shape in known) and not fresh:
         return None
@@ -139,7 +193,7 @@ def _question(known: tuple[tuple[int, Need, DatasetShape], ...]) -> bytes:
 
 
 def _part(number: int, need: Need, shape: DatasetShape) -> sql.Composed:
-    for name in need.fields:
+    for name in (*need.fields, *need.latest_by, *([need.target_field] if need.target_field else [])):
         if shape.sql_type(name) is None:
             raise NeedUnknown(
                 f"The dataset {need.dataset_id} has no field of that name",
@@ -153,12 +207,17 @@ def _part(number: int, need: Need, shape: DatasetShape) -> sql.Composed:
     return sql.SQL(
         "SELECT {number}::int, d.contract_hash, d.agency, d.closed_world, d.freshness, s.source_time,"
         " s.contract_version,"
-        " EXISTS (SELECT FROM quality.quarantine_tag q WHERE q.tag = %(tag)s AND q.dataset_id = {dataset}),"
-        " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = %(tag)s AND h.dataset_id = {dataset}),"
+        " EXISTS (SELECT FROM quality.quarantine_tag q WHERE q.tag = {tag} AND q.dataset_id = {dataset}),"
+        " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = {tag} AND h.dataset_id = {dataset}),"
         " {records}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
         " WHERE d.dataset_id = {dataset}"
-    ).format(number=sql.Literal(number), dataset=sql.Literal(need.dataset_id), records=records)
+    ).format(
+        number=sql.Literal(number),
+        dataset=sql.Literal(need.dataset_id),
+        tag=sql.Placeholder(f"tag_{need.relation}"),
+        records=records,
+    )
 
 
 def _records(need: Need, shape: DatasetShape) -> sql.Composed:
@@ -166,23 +225,44 @@ def _records(need: Need, shape: DatasetShape) -> sql.Composed:
 
     `OFFSET 0` keeps the planner from walking the table in the order of the sort instead of by number.
     """
-    order = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier("t", name)) for name in shape.order_columns]
+    latest = need.latest_by or shape.order_columns
+    order = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier("t", name)) for name in latest]
+    target = sql.SQL("")
+    if need.target_field is not None:
+        target = sql.SQL(" AND n.{} = {}").format(
+            sql.Identifier(need.target_field), sql.Placeholder(f"target_{need.relation}")
+        )  # type: ignore[assignment]
     return sql.SQL(
         "(SELECT jsonb_agg(jsonb_build_array(r.record_id, jsonb_build_array({fields}),"
-        " jsonb_build_array({latest}))) FROM (SELECT * FROM ("
-        "SELECT * FROM {table} n WHERE n.{subject} = %(identifier)s AND n.dataset = {dataset}"
+        " jsonb_build_array({latest}), {contradictions})) FROM (SELECT * FROM ("
+        "SELECT * FROM {table} n WHERE n.{subject} = {identifier} AND n.dataset = {dataset}{target}"
         " AND (n.valid_to IS NULL OR n.valid_to > %(today)s) AND NOT EXISTS (SELECT FROM identity.severance c"
-        " WHERE c.subject_id = %(subject)s AND c.record_id = n.record_id AND c.recorded_to IS NULL)"
+        " WHERE c.subject_id = {handle} AND c.record_id = n.record_id AND c.recorded_to IS NULL)"
         " OFFSET 0) t ORDER BY {order} LIMIT {limit}) r)"
     ).format(
         fields=sql.SQL(", ").join(sql.Identifier("r", name) for name in need.fields),
-        latest=sql.SQL(", ").join(sql.Identifier("r", name) for name in shape.order_columns),
+        latest=sql.SQL(", ").join(sql.Identifier("r", name) for name in latest),
         table=shape.table,
         subject=sql.Identifier(shape.subject_column or ""),
+        identifier=sql.Placeholder(f"identifier_{need.relation}"),
+        handle=sql.Placeholder(f"subject_{need.relation}"),
+        target=target,
         dataset=sql.Literal(need.dataset_id),
         order=sql.SQL(", ").join([*order, sql.SQL("t.record_id")]),
         limit=sql.Literal(_MOST_RECORDS),
     )
+
+
+def _contradictions(need: Need, shape: DatasetShape) -> sql.Composable:
+    """Open conflicts about needed fields; not even asked for where no needed field can be in one."""
+    told = [what for name, what in shape.comparable if name in need.fields]
+    if not told:
+        return sql.SQL("NULL")
+    return sql.SQL(
+        "(SELECT jsonb_agg(jsonb_build_array(c.field, c.dataset_id, c.other_dataset_id))"
+        " FROM quality.conflict c WHERE c.closed_at IS NULL AND c.field = ANY({told})"
+        " AND (c.record_id = r.record_id OR c.other_record_id = r.record_id))"
+    ).format(told=sql.Literal(told))
 
 
 def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now: datetime) -> Evidence:
@@ -194,17 +274,19 @@ def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now:
         found
     )
     answering = _answering(records or [])
-    fresh_until = source_time + freshness
+    contradictions = _told(answering, shape)
+    fresh_until = source_time + min(freshness, need.maximum_age or freshness)
     status = _status(
         answering, closed_world=closed_world, fresh=now <= fresh_until, quarantined=quarantined, held=held
     )
-    one = (
-        answering[0] if len(answering) == 1 or (answering and status is not EvidenceStatus.CONFLICT) else None
-    )
+    if contradictions and status in (EvidenceStatus.PRESENT, EvidenceStatus.STALE):
+        status = EvidenceStatus.CONFLICT
+    one = answering[0] if answering and all(each[1] == answering[0][1] for each in answering) else None
+    values = _values(need, shape, one[1]) if one else {}
     return Evidence(
         need=need,
         status=status,
-        values=_values(need, shape, one[1]) if one else {},
+        values={name: values[name] for name in values.keys() - {each.field for each in contradictions}},
         provider=agency,
         dataset=need.dataset_id,
         as_of=source_time,
@@ -212,7 +294,15 @@ def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now:
         contract_version=version,
         record_ids=tuple(record[0] for record in answering),
         seen_from=horizon,
+        contradictions=contradictions,
     )
+
+
+def _told(answering: list[list[Any]], shape: DatasetShape) -> tuple[Contradiction, ...]:
+    """The contradictions about the answering records, each once, by the dataset's own field."""
+    fields = {what: name for name, what in shape.comparable}
+    found = {(fields[what], *sorted(named)) for record in answering for what, *named in record[3] or ()}
+    return tuple(Contradiction(field, (one, other)) for field, one, other in sorted(found))
 
 
 def _answering(records: list[list[Any]]) -> list[list[Any]]:

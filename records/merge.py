@@ -56,7 +56,11 @@ class Closings:
 
 @dataclass(frozen=True, slots=True)
 class MergeCounts:
-    """What a merge did, in records; `updated` includes the `ended`, whose period a later one cut short."""
+    """What a merge did, in records.
+
+    `updated` includes the `ended`, whose period a later one cut short. `superseded` are rows of a feed that a
+    later row of the same batch corrects.
+    """
 
     staged: int
     inserted: int
@@ -64,6 +68,7 @@ class MergeCounts:
     closed: int
     postponed: int
     ended: int = 0
+    superseded: int = 0
 
     @property
     def changed(self) -> int:
@@ -86,6 +91,7 @@ class Merging:
         self._batch = batch
         self._tags = tags
         self._periods = batch.contract.validity.from_field is not None
+        self._latest_by = batch.contract.latest_by
 
     def closings(self) -> Closings:
         """Count what the batch would close, without closing it."""
@@ -110,7 +116,10 @@ class Merging:
     def run(self, now: datetime, closings: Closings) -> MergeCounts:
         """Merge, in the caller's transaction."""
         given = {"now": now, "version": self._batch.contract_version, "salt": secrets.token_bytes(32)}
-        staged = self._count("SELECT count(*) FROM {staging} WHERE NOT _deleted")
+        landed = self._count("SELECT count(*) FROM {staging} WHERE NOT _deleted")
+        staged = landed
+        if self._latest_by is not None:
+            staged = self._count(f"SELECT count(*) FROM {self._said()} s")  # noqa: S608
         ended = self._end_periods(given) if self._periods else 0
         merged = self._merge(given)
         closed = 0
@@ -123,6 +132,7 @@ class Merging:
             closed=closed,
             postponed=closings.postponed,
             ended=ended,
+            superseded=landed - staged,
         )
 
     def changed_subjects(self) -> int:
@@ -148,12 +158,14 @@ class Merging:
             WITH said AS (
                 SELECT s.*, """  # noqa: S608
             + self._valid_to()
-            + """ AS until FROM {staging} s WHERE NOT s._deleted
+            + " AS until FROM "
+            + self._said()
+            + """ s
             ), merged AS (
                 MERGE INTO {current} AS t USING said AS s
                    ON t.dataset = %(dataset)s AND t.source_key = s.source_key AND t.valid_from = s.valid_from
                 WHEN MATCHED AND (t.content_hash IS DISTINCT FROM s.content_hash
-                                  OR t.valid_to IS DISTINCT FROM s.until) THEN UPDATE SET
+                                  OR t.valid_to IS DISTINCT FROM s.until){not_older} THEN UPDATE SET
                     valid_to = s.until, recorded_from = %(now)s, batch_id = %(batch)s,
                     contract_version = %(version)s, content_hash = s.content_hash,
                     leaf_salt = {salt}, {assignments}
@@ -252,6 +264,16 @@ class Merging:
             " AND t.record_id NOT IN (SELECT record_id FROM absent))"
         )
 
+    def _said(self) -> str:
+        """The rows that count: in a feed that only appends, the latest of each record."""
+        rows = "SELECT * FROM {staging} WHERE NOT _deleted"
+        if self._latest_by is None:
+            return f"({rows})"
+        return (
+            f"(SELECT DISTINCT ON (source_key, valid_from) * FROM ({rows}) a"  # noqa: S608
+            " ORDER BY source_key, valid_from, {latest} DESC, _slice DESC, _page DESC, position DESC)"
+        )
+
     def _valid_to(self) -> str:
         if not self._periods:
             return "s.valid_to"
@@ -264,6 +286,13 @@ class Merging:
                 " AND n.source_key = s.source_key AND n.valid_from > s.valid_from)"
             )
         return f"coalesce(s.valid_to, {following})"
+
+    def _not_older(self) -> sql.Composable:
+        """A row of a feed never replaces what a later one said, whenever it arrives."""
+        if self._latest_by is None:
+            return sql.SQL("")
+        mine, theirs = sql.Identifier("s", self._latest_by), sql.Identifier("t", self._latest_by)
+        return sql.SQL(" AND ({} IS NULL OR {} >= {})").format(theirs, mine, theirs)
 
     def _count(self, statement: str) -> int:
         return self._scalar(statement, {})
@@ -281,6 +310,8 @@ class Merging:
             staging=self._staging.identifier,
             subject=sql.Identifier(self._table.subject_column or "source_key"),
             salt=sql.SQL(_SALT),
+            latest=sql.Identifier(self._latest_by or "source_key"),
+            not_older=self._not_older(),
             all_columns=names(map(sql.Identifier, self._table.all_columns)),
             staged_columns=names(sql.Identifier("s", name) for name in own),
             assignments=names(

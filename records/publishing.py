@@ -7,6 +7,7 @@ state, change feed, the entry `sync.completed`, and the staging table dropped.
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,13 +23,14 @@ from audit.log import append
 from foundation import clock
 from records import assessment, batches, endings, ledger, quarantine
 from records.batches import Batch, BatchKind, BatchStatus
+from records.conflicts import Compared, compare
 from records.context import Progress, SyncContext
 from records.errors import BatchHeld
 from records.ledger import LedgerTotals
 from records.merge import MergeCounts, Merging
 from records.tables import RecordTable
 
-__all__ = ["Published", "lock_dataset", "publish"]
+__all__ = ["CHANNEL", "Published", "lock_dataset", "publish"]
 
 _WORTH_ANALYZING = 1_000
 """Changed records after which the planner should look again, without waiting for the autovacuum."""
@@ -47,6 +49,10 @@ class Published:
         postponed: Closings put off because rows of the batch have unreadable keys.
         flagged: Records flagged by a warning for the first time.
         root: Merkle root over the salted leaves of the changed records.
+        superseded: Rows of a feed that a later row of the batch corrects.
+        conflicts: Contradictions with other agencies' records that it brought.
+        agreed: Contradictions that it ended.
+        duplicates: Pairs of records that may be of one person, seen for the first time.
         already: Whether an earlier attempt had published the batch.
     """
 
@@ -58,6 +64,10 @@ class Published:
     postponed: int
     flagged: int
     root: str
+    superseded: int = 0
+    conflicts: int = 0
+    agreed: int = 0
+    duplicates: int = 0
     already: bool = False
 
     @property
@@ -92,13 +102,14 @@ def publish(context: SyncContext, batch: Batch) -> Published:
         root = _root(connection, batch, counts)
         _settle_quarantine(context, connection, batch)
         endings.supersede_held(context, connection, batch)
+        compared = _compared(connection, batch, counts, now)
         _note_state(connection, batch, now)
         figures = _figures(context, connection, batch, totals=totals, counts=counts, root=root, now=now)
         append(
             connection,
             endings.draft(
                 context, EntryKind.SYNC_COMPLETED, batch.contract, decision=decision, batch=batch,
-                figures=figures, outcome="completed",
+                figures=figures | _contradictions(compared), outcome="completed",
                 details={"snapshot": str(batch.kind), "count": counts.postponed or None},
             ),
         )  # fmt: skip
@@ -111,13 +122,51 @@ def publish(context: SyncContext, batch: Batch) -> Published:
             postponed=counts.postponed,
             flagged=flagged,
             root=root.root.hex(),
+            superseded=counts.superseded,
+            conflicts=compared.conflicts_found,
+            agreed=compared.conflicts_closed,
+            duplicates=compared.duplicates_found,
         )
         _end(connection, batch, published)
+        _tell(connection, batch, published)
         context.observer(Progress(batch.dataset_id, "publish", detail="committing"))
     if published.changed > _WORTH_ANALYZING:
         with context.connection() as connection:
             connection.execute(sql.SQL("ANALYZE {}").format(RecordTable.of(batch.contract).current))
     return published
+
+
+CHANNEL = "lintas_change"
+"""Where every publish is told, when it commits, to whoever listens; the change feed says what changed."""
+
+
+def _tell(connection: psycopg.Connection[Any], batch: Batch, published: Published) -> None:
+    """Wake whoever follows the change feed; names and counts only."""
+    told = {
+        "dataset": batch.dataset_id,
+        "batch": str(batch.batch_id),
+        "changed": published.changed + published.conflicts + published.agreed,
+    }
+    connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(told)])
+
+
+def _compared(
+    connection: psycopg.Connection[Any], batch: Batch, counts: MergeCounts, now: datetime
+) -> Compared:
+    """Compare with other registers what changed, or everything when the contract did."""
+    row = connection.execute(
+        "SELECT contract_version FROM records.dataset_state WHERE dataset_id = %s", [batch.dataset_id]
+    ).fetchone()
+    everything = row is not None and row[0] != batch.contract_version
+    if not counts.changed and not everything:
+        return Compared()
+    return compare(connection, batch, now, everything=everything)
+
+
+def _contradictions(compared: Compared) -> dict[str, int]:
+    found = {"conflicts": compared.conflicts_found, "conflicts_closed": compared.conflicts_closed}
+    found["duplicates"] = compared.duplicates_found
+    return {name: count for name, count in found.items() if count}
 
 
 def lock_dataset(connection: psycopg.Connection[Any], dataset_id: str) -> None:
@@ -162,21 +211,24 @@ def leaves_of(table: RecordTable) -> sql.Composed:
 
 
 def _settle_quarantine(context: SyncContext, connection: psycopg.Connection[Any], batch: Batch) -> None:
-    """Earlier rejected rows no longer count where this batch has said the same thing again."""
-    if batch.kind is BatchKind.SNAPSHOT:
-        condition, given = "true", {}
-    else:
+    """Earlier rejected rows no longer count where this batch has said the same thing again.
+
+    A feed that only appends corrects itself even within a batch: there a later row settles an earlier one.
+    """
+    given: dict[str, Any] = {"dataset": batch.dataset_id, "batch": batch.batch_id}
+    open_rows = "quality.quarantine_row r WHERE r.dataset_id = %(dataset)s AND r.state = 'open'"
+    query = f"SELECT r.row_id FROM {open_rows} AND r.batch_id <> %(batch)s"  # noqa: S608
+    if batch.kind is not BatchKind.SNAPSHOT:
         tag = context.tags.sql_row_key.format("s.source_key")
-        condition = f"r.key_tag IN (SELECT {tag} FROM {{staging}} s)"  # noqa: S608
-        given = context.tags.parameters
-    rows = connection.execute(
-        sql.SQL(
-            "SELECT r.row_id FROM quality.quarantine_row r WHERE r.dataset_id = %(dataset)s AND r.state"  # noqa: S608
-            " = 'open'"
-            f" AND r.batch_id <> %(batch)s AND {condition}"
-        ).format(staging=batch.staging.identifier),
-        {"dataset": batch.dataset_id, "batch": batch.batch_id, **given},
-    ).fetchall()
+        query = (
+            f"WITH said AS MATERIALIZED (SELECT {tag} AS tag, max(s.position) AS position"  # noqa: S608
+            f" FROM {{staging}} s GROUP BY 1) SELECT r.row_id FROM {open_rows} AND EXISTS (SELECT FROM said"
+            " WHERE said.tag = r.key_tag AND (r.batch_id <> %(batch)s"
+            " OR (%(feed)s AND said.position > r.position)))"
+        )
+        feed = batch.contract.latest_by is not None and len(batch.slices) == 1
+        given |= context.tags.parameters | {"feed": feed}
+    rows = connection.execute(sql.SQL(query).format(staging=batch.staging.identifier), given).fetchall()
     if rows:
         quarantine.resolve(connection, [row[0] for row in rows], "superseded", actor=str(batch.batch_id))
 
@@ -217,7 +269,7 @@ def _figures(
     counts: MergeCounts,
     root: BatchRoot,
     now: datetime,
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     staged = connection.execute(
         sql.SQL(
             "SELECT (SELECT coalesce(sum(substr(content_hash, 1, 8)::bigint), 0) FROM {staging} WHERE"
@@ -259,11 +311,14 @@ def _ascii(reasons: Mapping[str, int]) -> dict[str, int]:
     return {reason.replace("*", "row"): count for reason, count in list(reasons.items())[:20]}
 
 
+_REPORTED = (
+    "inserted", "updated", "closed", "unchanged", "postponed", "flagged", "root", "conflicts", "agreed",
+    "duplicates", "superseded",
+)  # fmt: skip
+
+
 def _end(connection: psycopg.Connection[Any], batch: Batch, published: Published) -> None:
-    figures = {
-        name: getattr(published, name)
-        for name in ("inserted", "updated", "closed", "unchanged", "postponed", "flagged", "root")
-    }
+    figures = {name: getattr(published, name) for name in _REPORTED}
     batches.end(connection, batch.batch_id, BatchStatus.PUBLISHED, report={"published": figures})
     connection.execute("DELETE FROM quality.held_tag WHERE batch_id = %s", [batch.batch_id])
     batch.staging.drop(connection)

@@ -103,6 +103,11 @@ class _Row:
     record_id: int
     dataset: str
     values: Mapping[str, Any] = field(repr=False)
+    disputed: bool
+
+
+_Proof = tuple[str, tuple[_Row, ...]]
+"""Why the relation holds, and the records that show it together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def relation_evidence(
     if target.kind != _TARGETS[kind]:
         return RelationEvidence(EvidenceStatus.UNKNOWN)
     shapes = tuple(each for each in all_shapes(connection) if each.record_type in _TYPES[kind])
-    given = {
+    given: dict[str, Any] = {
         "target": target.value,
         "identifier": subject.nik.value,
         "subject": subject.keys.handle,
@@ -166,7 +171,7 @@ def relation_evidence(
 class _Finding:
     """What the rows alone say: what proves the relation, whether they contradict it, whether all is known."""
 
-    proofs: tuple[tuple[str, tuple[_Row, ...]], ...]
+    proofs: tuple[_Proof, ...]
     contradicted: bool = False
     known: bool = True
 
@@ -223,14 +228,15 @@ def _usable(state: _State, now: datetime) -> bool:
 
 def _guardianship(rows: Sequence[_Row], guardian: str, today: date) -> _Finding:
     """A minor's mother or father by deed or registry, or the head of the family card they stand on."""
-    children = _of(rows, "child")
-    births = _of(rows, "birth")
+    children, births = _of(rows, "child"), _of(rows, "birth")
+    if any(row.disputed for row in (*children, *births)):  # the age is not certain
+        return _Finding((), contradicted=True)
     dates = {row.values["birth_date"] for row in (*children, *births)}
     if len(children) > 1 or len(dates) > 1:  # two persons with one NIK, or two days of birth
         return _Finding((), contradicted=True)
     if not dates or _age(date.fromisoformat(dates.pop()), today) >= MAJORITY:
         return _Finding((), known=bool(children or births))
-    proofs = [("birth-deed", (row,)) for row in births if guardian in _parents(row)]
+    proofs: list[_Proof] = [("birth-deed", (row,)) for row in births if guardian in _parents(row)]
     proofs += [("parent-in-registry", (row,)) for row in children if guardian in _parents(row)]
     for child in children:
         if child.values["relationship_to_head"] in _WARDS:
@@ -292,6 +298,9 @@ class _Part:
     own: bool = False
 
 
+_HEAD = ("family_card_number", "head_nik")
+_OWNER = ("owner_nik",)
+_MINE = "t.owner_nik = %(identifier)s AND t.nib = %(target)s"
 _PARENTS = ("birth_date", "mother_nik", "father_nik")
 _CARD = ("family_card_number", "relationship_to_head")
 _PARTS = {
@@ -299,16 +308,14 @@ _PARTS = {
         _Part("child", "Person", "t.nik = %(target)s", (*_PARENTS, *_CARD)),
         _Part("guardian", "Person", "t.nik = %(identifier)s", _CARD, own=True),
         _Part("birth", "Birth", "t.nik = %(target)s", _PARENTS),
-        _Part(
-            "family", "Family", "t.head_nik = %(identifier)s", ("family_card_number", "head_nik"), own=True
-        ),
+        _Part("family", "Family", "t.head_nik = %(identifier)s", _HEAD, own=True),
         # who else heads the child's card: read by the card's number, which is the family's key at its source
         _Part(
             "family",
             "Family",
             "t.source_key = ANY(ARRAY(SELECT p.family_card_number FROM {persons} p WHERE p.nik = %(target)s))"
             " AND t.head_nik <> %(identifier)s",
-            ("family_card_number", "head_nik"),
+            _HEAD,
         ),
     ),
     RelationKind.OWNER_OF: (
@@ -316,24 +323,29 @@ _PARTS = {
             "business",
             "Business",
             "t.owner_nik = %(identifier)s AND t.nib = %(target)s",
-            ("owner_nik",),
+            _OWNER,
             own=True,
         ),
         _Part(
             "business",
             "Business",
-            "t.source_key = %(target)s AND t.nib = %(target)s AND t.owner_nik IS DISTINCT FROM %(identifier)s",
-            ("owner_nik",),
+            "t.source_key = %(target)s AND t.nib = %(target)s"
+            " AND t.owner_nik IS DISTINCT FROM %(identifier)s",
+            _OWNER,
         ),
         _Part(
             "license",
             "License",
             "t.owner_nik = %(identifier)s AND t.nib = %(target)s",
-            ("owner_nik",),
+            _OWNER,
             own=True,
         ),
     ),
 }
+_DISPUTED = (
+    "EXISTS (SELECT FROM quality.conflict c WHERE c.closed_at IS NULL AND c.field = 'birth_date'"
+    " AND (c.record_id = t.record_id OR c.other_record_id = t.record_id))"
+)
 _CUT = (
     " AND NOT EXISTS (SELECT FROM identity.severance c WHERE c.subject_id = %(subject)s"
     " AND c.record_id = t.record_id AND c.recorded_to IS NULL)"
@@ -356,7 +368,7 @@ def _question(kind: RelationKind, shapes: tuple[DatasetShape, ...]) -> bytes | N
     wanted = [part for part in _PARTS[kind] if persons is not None or "{persons}" not in part.condition]
     parts = [
         sql.SQL(
-            "SELECT {role}, t.record_id, t.dataset, jsonb_build_object({fields}) FROM {table} t"
+            "SELECT {role}, t.record_id, t.dataset, jsonb_build_object({fields}), {disputed} FROM {table} t"  # noqa: S608
             " WHERE t.dataset = {dataset} AND "
             + part.condition
             + " AND (t.valid_to IS NULL OR t.valid_to > %(today)s)"
@@ -366,6 +378,7 @@ def _question(kind: RelationKind, shapes: tuple[DatasetShape, ...]) -> bytes | N
             fields=sql.SQL(", ").join(
                 sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier("t", name)) for name in part.fields
             ),
+            disputed=sql.SQL(_DISPUTED if "birth_date" in part.fields else "false"),
             table=shape.table,
             dataset=sql.Literal(shape.dataset_id),
             persons=persons or shape.table,

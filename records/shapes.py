@@ -10,18 +10,22 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-__all__ = ["DatasetShape", "all_shapes", "forget", "shapes_of"]
+__all__ = ["DatasetShape", "all_shapes", "forget", "read_shapes", "shapes_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetShape:
-    """Where the records of a dataset are and what they look like."""
+    """Where the records of a dataset are and what they look like.
+
+    `comparable` are the fields that every register must tell alike, each with what it tells (`birth_date`).
+    """
 
     dataset_id: str
     record_type: str
     table_name: str
     columns: tuple[tuple[str, str], ...]
     order_columns: tuple[str, ...]
+    comparable: tuple[tuple[str, str], ...]
     subject_column: str | None
     contract_hash: str
 
@@ -59,6 +63,11 @@ def all_shapes(connection: psycopg.Connection[Any]) -> tuple[DatasetShape, ...]:
     return tuple(known.values())
 
 
+def read_shapes(connection: psycopg.Connection[Any]) -> tuple[DatasetShape, ...]:
+    """Every dataset in force, read anew: for work in bulk, where one question more costs nothing."""
+    return tuple(_read(connection).values())
+
+
 def forget() -> None:
     """Drop what is remembered; for tests that recreate databases."""
     with _GUARD:
@@ -67,7 +76,8 @@ def forget() -> None:
 
 def _read(connection: psycopg.Connection[Any]) -> dict[str, DatasetShape]:
     rows = connection.execute(
-        "SELECT dataset_id, record_type, table_name, columns, order_columns, subject_column, contract_hash"
+        "SELECT dataset_id, record_type, table_name, columns, order_columns, comparable, subject_column,"
+        " contract_hash"
         " FROM records.dataset WHERE mode = 'copy' ORDER BY dataset_id"
     ).fetchall()
     found = {
@@ -77,8 +87,9 @@ def _read(connection: psycopg.Connection[Any]) -> dict[str, DatasetShape]:
             row[2],
             tuple((name, kind) for name, kind in row[3]),
             tuple(row[4]),
-            row[5],
+            tuple((name, what) for name, what in row[5]),
             row[6],
+            row[7],
         )
         for row in rows
     }

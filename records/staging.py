@@ -127,23 +127,29 @@ class Staging:
         return {(row[0], row[1]): PageFigures(row[2], row[3]) for row in rows}
 
     def withdraw_duplicates(
-        self, connection: psycopg.Connection[Any], *, by_period: bool
+        self, connection: psycopg.Connection[Any], *, by_period: bool, latest_by: str | None = None
     ) -> list[dict[str, Any]]:
         """Take out every row whose key occurs more than once: which one is right is not ours to pick.
 
         Args:
             connection: Connection in the ingest role.
             by_period: Whether one key may hold in several periods of validity.
+            latest_by: The field that orders the versions of a record, in a feed that only appends; there only
+                two different rows under one number are doubtful.
         """
         key = ("source_key", "valid_from") if by_period else ("source_key",)
+        doubtful = "count(*) > 1"
+        if latest_by is not None:
+            key, doubtful = (*key, latest_by), "count(DISTINCT content_hash) > 1"
         listed = sql.SQL(", ").join(map(sql.Identifier, key))
         query = sql.SQL(
-            "WITH twice AS (SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1)"
+            "WITH twice AS (SELECT {key} FROM {table} GROUP BY {key} HAVING {doubtful})"
             " DELETE FROM {table} s USING twice t WHERE ({mine}) = ({theirs})"
             " RETURNING s.*, hash_record_extended(s, 0) AS _hash"
         ).format(
             table=self.identifier,
             key=listed,
+            doubtful=sql.SQL(doubtful),
             mine=sql.SQL(", ").join(sql.Identifier("s", name) for name in key),
             theirs=sql.SQL(", ").join(sql.Identifier("t", name) for name in key),
         )

@@ -115,13 +115,15 @@ def publish_contract(connection: psycopg.Connection[Any], contract: Contract) ->
     connection.execute(
         """
         INSERT INTO records.dataset (dataset_id, agency, record_type, table_name, columns, order_columns,
-            subject_column, closed_world, freshness, mode, contract_version, contract_hash, published_at)
-        VALUES (%(id)s, %(agency)s, %(type)s, %(table)s, %(columns)s, %(order)s, %(subject)s, %(closed)s,
-            %(freshness)s, %(mode)s, %(version)s, %(hash)s, %(now)s)
+            comparable, subject_column, closed_world, freshness, mode, contract_version, contract_hash,
+            published_at)
+        VALUES (%(id)s, %(agency)s, %(type)s, %(table)s, %(columns)s, %(order)s, %(comparable)s, %(subject)s,
+            %(closed)s, %(freshness)s, %(mode)s, %(version)s, %(hash)s, %(now)s)
         ON CONFLICT (dataset_id) DO UPDATE SET (record_type, table_name, columns, order_columns,
-            subject_column, closed_world, freshness, mode, contract_version, contract_hash, published_at)
+            comparable, subject_column, closed_world, freshness, mode, contract_version, contract_hash,
+            published_at)
             = (excluded.record_type, excluded.table_name, excluded.columns, excluded.order_columns,
-            excluded.subject_column, excluded.closed_world,
+            excluded.comparable, excluded.subject_column, excluded.closed_world,
             excluded.freshness, excluded.mode, excluded.contract_version, excluded.contract_hash,
             excluded.published_at)
         """,
@@ -132,6 +134,7 @@ def publish_contract(connection: psycopg.Connection[Any], contract: Contract) ->
             "table": table.name,
             "columns": json.dumps(table.columns),
             "order": json.dumps(_order(contract.record_type)),
+            "comparable": json.dumps(_comparable(contract)),
             "subject": table.subject_column,
             "closed": contract.closed_world,
             "freshness": contract.freshness,
@@ -162,6 +165,14 @@ def _order(record_type: RecordType) -> list[str]:
     """What tells apart the records of one subject: the rest of the natural key, such as the tax year."""
     named = (record_type.column(name) for name in record_type.natural_key)
     return [column.name for column in named if column is not None and column.identifier is None]
+
+
+def _comparable(contract: Contract) -> list[str]:
+    """The mapped fields that every register must tell alike of one subject."""
+    mapped = set(contract.fields)
+    return [
+        column.name for column in contract.record_type.columns if column.comparable and column.name in mapped
+    ]
 
 
 def require_published(connection: psycopg.Connection[Any], contract: Contract) -> None:
@@ -206,7 +217,11 @@ def create_record_table(connection: psycopg.Connection[Any], record_type: Record
     _run(connection, "GRANT SELECT, INSERT, UPDATE, DELETE, MAINTAIN ON {} TO lintas_ingest", name)
     _run(connection, "GRANT SELECT, INSERT ON {} TO lintas_ingest", f"{name}_history")
     for table in (name, f"{name}_history", f"{name}_versions"):
-        _run(connection, "GRANT SELECT ON {} TO lintas_ingest, lintas_api, lintas_steward", table)
+        _run(
+            connection,
+            "GRANT SELECT ON {} TO lintas_ingest, lintas_api, lintas_dispatcher, lintas_steward",
+            table,
+        )
 
 
 def _create(connection: psycopg.Connection[Any], name: str, columns: list[tuple[str, str]]) -> None:

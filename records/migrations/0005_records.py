@@ -28,6 +28,7 @@ CREATE TABLE records.dataset (
     table_name        text        NOT NULL,
     columns           jsonb       NOT NULL,
     order_columns     jsonb       NOT NULL,
+    comparable        jsonb       NOT NULL,
     subject_column    text,
     closed_world      boolean     NOT NULL,
     freshness         interval    NOT NULL,
@@ -95,7 +96,8 @@ CREATE TABLE records.change_feed (
     transaction  xid8    NOT NULL DEFAULT pg_current_xact_id(),
     dataset_id   text    NOT NULL,
     record_id    bigint  NOT NULL,
-    action       text    NOT NULL CHECK (action IN ('inserted', 'updated', 'closed')),
+    action       text    NOT NULL CHECK (action IN
+                     ('inserted', 'updated', 'closed', 'contradicted', 'agreed')),
     batch_id     uuid    NOT NULL
 );
 CREATE INDEX change_feed_position ON records.change_feed (transaction, change_id);
@@ -127,6 +129,8 @@ CREATE TABLE quality.quarantine_row (
     quarantined_at    timestamptz NOT NULL,
     resolved_at       timestamptz,
     resolved_by       text,
+    returned_at       timestamptz,
+    returned_by       text,
     UNIQUE (batch_id, slice_id, page_no, position)
 );
 CREATE INDEX quarantine_row_open ON quality.quarantine_row (dataset_id, batch_id) WHERE state = 'open';
@@ -254,9 +258,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON quality.held_tag, quality.quarantine_tag
 GRANT INSERT ON quality.quarantine_page, quality.quarantine_row TO lintas_ingest;
 GRANT SELECT (batch_id, slice_id, page_no) ON quality.quarantine_page TO lintas_ingest;
 GRANT SELECT (row_id, dataset_id, batch_id, slice_id, page_no, position, contract_version, fields, rules,
-    errors, key_tag, state, quarantined_at, resolved_at, resolved_by) ON quality.quarantine_row
+    errors, key_tag, state, quarantined_at, resolved_at, resolved_by, returned_at) ON quality.quarantine_row
     TO lintas_ingest;
 GRANT UPDATE (state, resolved_at, resolved_by) ON quality.quarantine_row TO lintas_ingest, lintas_steward;
+GRANT UPDATE (returned_at, returned_by) ON quality.quarantine_row TO lintas_steward;
 GRANT SELECT ON quality.quarantine_page, quality.quarantine_row TO lintas_steward;
 GRANT UPDATE (status, ended_at, released_by, reason) ON records.batch TO lintas_steward;
 
