@@ -121,7 +121,7 @@ def start(
     registry = civil_registry_at(directory)
     tax = TaxOffice(make_private_directory(directory / TAX_OFFICE), authority)
     ports = _read(directory / _PORTS)
-    state = {"people": people, "seed": seed, "guests": [guest.nik for guest in guests], "form": 1}
+    state = {"people": people, "seed": seed, "guests": [guest.nik for guest in guests], "form": 2}
     known = _read(directory / _STATE) == state
     try:
         registry.start(civil_registry_port or _free(ports.get("siak", 0)))

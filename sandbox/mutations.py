@@ -6,18 +6,41 @@ Each works on a running civil registry, also one that another process serves, an
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
+import psycopg
 from psycopg import sql
 
 from foundation.http import AddressPolicy, HttpClient, TlsPolicy
 from sandbox.civil_registry import CivilRegistry
 from sandbox.faults import FaultKind
 
-Table = Literal["biodata_wni", "kematian"]
+Table = Literal["biodata_wni", "data_keluarga", "kelahiran", "kematian", "perpindahan"]
+"""What the reading account sees."""
+Snapshot = Literal["biodata_wni", "data_keluarga"]
+"""What changes in place; the rest are views of the feed, which only grows."""
 #: A number of the right shape that no population gives out.
 UNKNOWN_NIK = "3576020101508888"
 ABSURD = date(2926, 2, 3)
+
+
+_DISTRICT_OF = "SELECT format('%%s%%s%%s', no_prop, no_kab, lpad(no_kec::text, 2, '0')) FROM biodata_wni WHERE nik = %s LIMIT 1"
+_CHILD_OF = """
+INSERT INTO biodata_wni (nik, no_kk, nama_lgkp, tmpt_lhr, tgl_lhr, jenis_klmin, stat_kwn, stat_hbkel, nik_ibu,
+                         nik_ayah, alamat, no_rt, no_rw, no_prop, no_kab, no_kec, no_kel, last_sync)
+SELECT %(nik)s, m.no_kk, %(name)s, 'MOJOKERTO', %(born)s, %(sex)s, 1, 4, m.nik,
+       (SELECT f.nik FROM biodata_wni f WHERE f.no_kk = m.no_kk AND f.jenis_klmin = 1 AND f.stat_hbkel IN (1, 2)
+        LIMIT 1),
+       m.alamat, m.no_rt, m.no_rw, m.no_prop, m.no_kab, m.no_kec, m.no_kel, now()
+FROM biodata_wni m WHERE m.nik = %(mother)s LIMIT 1
+"""
+_BIRTH_OF = """
+INSERT INTO kelahiran (no_akta, nik, nama_lgkp, tgl_lhr, tmpt_lhr, jenis_klmin, nik_ibu, nik_ayah, tgl_daftar,
+                       no_prop, no_kab, no_kec)
+SELECT %(deed)s, nik, nama_lgkp, tgl_lhr, tmpt_lhr, jenis_klmin, nik_ibu, nik_ayah, current_date,
+       no_prop, no_kab, no_kec
+FROM biodata_wni WHERE nik = %(nik)s
+"""
 
 
 class RegistryMutations:
@@ -28,7 +51,16 @@ class RegistryMutations:
 
     def new_death(self, nik: str, died: date | None = None) -> str:
         """Register a death; gives the number of the deed."""
-        return self._register_death(nik, died or date.today() - timedelta(days=3))  # noqa: DTZ011
+        return self._register_death(nik, died or today() - timedelta(days=3))
+
+    def correct_death(self, deed: str, died: date) -> None:
+        """Correct the day of a death, as the feed does: by a new event of the same deed."""
+        self._run(
+            "INSERT INTO kematian (no_akta, nik, tgl_mati, tgl_lapor, no_prop, no_kab, no_kec)"
+            " SELECT no_akta, nik, %s, current_date, no_prop, no_kab, no_kec FROM kematian"
+            " WHERE no_akta = %s ORDER BY nomor DESC LIMIT 1",
+            died, deed,
+        )  # fmt: skip
 
     def absurd_death(self, nik: str) -> str:
         """Register a death in the year 2926; gives the number of the deed."""
@@ -36,15 +68,50 @@ class RegistryMutations:
 
     def death_of_unknown_person(self) -> str:
         """Register the death of somebody who is not in the register of persons; gives the number."""
-        self._register_death(UNKNOWN_NIK, date.today() - timedelta(days=5))  # noqa: DTZ011
+        self._register_death(UNKNOWN_NIK, today() - timedelta(days=5))
         return UNKNOWN_NIK
+
+    def new_birth(self, mother_nik: str, name: str, *, born: date | None = None, sex: str = "female") -> str:
+        """Register a birth and put the child on the mother's family card; gives the child's NIK."""
+        born = born or today() - timedelta(days=10)
+        day = born.day + (40 if sex == "female" else 0)
+        with self._registry.administrator() as connection:
+            head = f"{connection.execute(_DISTRICT_OF, (mother_nik,)).fetchone()[0]}{day:02d}{born:%m%y}"
+            found = connection.execute(
+                "SELECT coalesce(max(right(nik, 4)::int), 0) + 1 FROM biodata_wni"
+                " WHERE nik LIKE %s AND right(nik, 4) ~ '^[0-9]{4}$'",
+                (f"{head}%",),
+            ).fetchone()
+            nik = f"{head}{found[0]:04d}"
+            child = {"nik": nik, "name": name, "born": born, "sex": 2 if sex == "female" else 1}
+            child |= {"mother": mother_nik, "deed": self._next_deed(connection, "LU")}
+            connection.execute(_CHILD_OF, child)
+            connection.execute(_BIRTH_OF, child)
+            connection.execute(
+                "UPDATE data_keluarga SET jumlah_anggota = jumlah_anggota + 1, last_sync = now()"
+                " WHERE no_kk = (SELECT no_kk FROM biodata_wni WHERE nik = %s LIMIT 1)",
+                (mother_nik,),
+            )
+        return nik
+
+    def change_birth_date(self, nik: str, born: date) -> None:
+        """Correct a person's birth date in the register of persons; the NIK stays."""
+        self._run("UPDATE biodata_wni SET tgl_lhr = %s, last_sync = now() WHERE nik = %s", born, nik)
 
     def change_address(self, nik: str, address: str) -> None:
         """Move a person within the city."""
         self._run("UPDATE biodata_wni SET alamat = %s, last_sync = now() WHERE nik = %s", address, nik)
 
     def move_away(self, nik: str) -> None:
-        """Move a person to the neighbouring regency."""
+        """Move a person to the neighbouring regency: an event of the feed, and another address of theirs."""
+        self._run(
+            "INSERT INTO perpindahan (no_pindah, nik, tgl_pindah, asal_prop, asal_kab, asal_kec,"
+            " no_prop, no_kab, no_kec)"
+            " SELECT format('SKPWNI/3576/%%s/%%s', to_char(now(), 'DDMMYYYY'),"
+            " (SELECT coalesce(max(nomor), 0) + 1 FROM peristiwa)),"
+            " nik, current_date, no_prop, no_kab, no_kec, 35, 16, 1 FROM biodata_wni WHERE nik = %s LIMIT 1",
+            nik,
+        )
         self._run(
             "UPDATE biodata_wni SET no_kab = 16, no_kec = 1, no_kel = 2001, last_sync = now() WHERE nik = %s",
             nik,
@@ -76,7 +143,7 @@ class RegistryMutations:
             )
         )
 
-    def truncate_snapshot(self, table: Table = "biodata_wni", keep: float = 0.4) -> int:
+    def truncate_snapshot(self, table: Snapshot = "biodata_wni", keep: float = 0.4) -> int:
         """Lose most rows, as a broken export does; gives how many are gone."""
         with self._registry.administrator() as connection:
             done = connection.execute(
@@ -88,11 +155,12 @@ class RegistryMutations:
             )
             return done.rowcount
 
-    def garbage(self, table: Table = "biodata_wni") -> int:
+    def garbage(self) -> int:
         """Make every number rubbish, as after a restore with the wrong character set; gives how many."""
         with self._registry.administrator() as connection:
-            statement = sql.SQL("UPDATE {} SET nik = left('#' || md5(ctid::text), 16), last_sync = now()")
-            return connection.execute(statement.format(sql.Identifier(table))).rowcount
+            return connection.execute(
+                "UPDATE biodata_wni SET nik = left('#' || md5(ctid::text), 16), last_sync = now()"
+            ).rowcount
 
     def revoke(self, table: Table = "biodata_wni") -> None:
         """Take the reading account's right away."""
@@ -103,20 +171,28 @@ class RegistryMutations:
         self._run_sql(sql.SQL("GRANT SELECT ON {} TO lintas_reader").format(sql.Identifier(table)))
 
     def drop_table(self, table: Table = "biodata_wni") -> None:
-        """Drop a table."""
-        self._run_sql(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+        """Drop a table, or a view of the feed."""
+        kind = sql.SQL("TABLE" if table in get_args(Snapshot) else "VIEW")
+        self._run_sql(sql.SQL("DROP {} {}").format(kind, sql.Identifier(table)))
 
     def _register_death(self, nik: str, died: date) -> str:
         with self._registry.administrator() as connection:
-            found = connection.execute("SELECT count(*) + 1 FROM kematian").fetchone()
-            assert found is not None
-            deed = f"3576-KM-{date.today():%d%m%Y}-{found[0]:04d}"  # noqa: DTZ011
+            deed = self._next_deed(connection, "KM")
             connection.execute(
-                "INSERT INTO kematian (no_akta, nik, tgl_mati, tgl_lapor, no_prop, no_kab, no_kec, last_sync)"
-                " VALUES (%s, %s, %s, current_date, 35, 76, 2, now())",
+                "INSERT INTO kematian (no_akta, nik, tgl_mati, tgl_lapor, no_prop, no_kab, no_kec)"
+                " VALUES (%s, %s, %s, current_date, 35, 76, 2)",
                 (deed, nik, died),
             )
         return deed
+
+    def _next_deed(self, connection: psycopg.Connection, kind: str) -> str:
+        """Number of the next deed of a kind that is issued today."""
+        head = f"3576-{kind}-{today():%d%m%Y}-"
+        found = connection.execute(
+            "SELECT count(DISTINCT no_akta) + 1 FROM peristiwa WHERE no_akta LIKE %s", (f"{head}%",)
+        ).fetchone()
+        assert found is not None
+        return f"{head}{found[0]:04d}"
 
     def _run(self, statement: str, *parameters: object) -> None:
         with self._registry.administrator() as connection:
@@ -125,6 +201,11 @@ class RegistryMutations:
     def _run_sql(self, statement: sql.Composed) -> None:
         with self._registry.administrator() as connection:
             connection.execute(statement)
+
+
+def today() -> date:
+    """The day on which something is done at a counter."""
+    return date.today()  # noqa: DTZ011
 
 
 class TaxSwitches:
