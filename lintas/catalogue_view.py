@@ -13,6 +13,7 @@ __all__ = [
     "contract_rows",
     "key_rows",
     "matrix_rows",
+    "officer_rows",
     "publish_one",
 ]
 
@@ -148,4 +149,15 @@ def agency_rows() -> list[dict[str, Any]]:
                 "systems": [system.system_id for system in systems(connection, agency.agency_id)],
             }
             for agency in agencies(connection)
+        ]
+
+
+def officer_rows() -> list[dict[str, Any]]:
+    """The officers, by pseudonym, with the roles they hold now."""
+    from participants.registry import officers
+
+    with connected(Role.STEWARD) as (_, connection):
+        return [
+            {"pseudonym": each.pseudonym, "agency": each.agency_id, "roles": sorted(map(str, each.roles))}
+            for each in officers(connection)
         ]

@@ -8,7 +8,10 @@ __all__ = [
     "AirflowRefused",
     "AlreadyRunning",
     "DemoBroken",
+    "FileUnreadable",
+    "KeyFileUnreadable",
     "NotASteward",
+    "NotAnOperator",
     "NotRunning",
     "OtherPeople",
     "ProcessDidNotStart",
@@ -107,6 +110,50 @@ class NotASteward(Refused):
             f"{pseudonym} is not the pseudonym of a registered steward",
             why="the log names who decided about people's records",
             remedy="use your own pseudonym; the operator registers officers and their roles",
+        )
+
+
+class NotAnOperator(Refused):
+    """The person named may not change who takes part."""
+
+    code = "not-an-operator"
+
+    def __init__(self, pseudonym: str, *, there_is_none: bool) -> None:
+        super().__init__(
+            f"{pseudonym} is not the pseudonym of a registered operator",
+            why="the log names who let somebody take part",
+            remedy=(
+                "register yourself first: lintas officers add … --role operator"
+                if there_is_none
+                else "use your own pseudonym; an operator registers others"
+            ),
+        )
+
+
+class FileUnreadable(FixInstallation):
+    """A file given on the command line is not what the command needs."""
+
+    code = "file-unreadable"
+
+    def __init__(self, file: Path, how: str) -> None:
+        super().__init__(
+            f"{file} cannot be read as what this command needs ({how})",
+            remedy="check the path, and how the file was written",
+            file=str(file),
+        )
+
+
+class KeyFileUnreadable(FixInstallation):
+    """A file is no public key."""
+
+    code = "key-file-unreadable"
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file} is not a public key as a JWK",
+            why="a JWK of kind OKP without the private part `d` is expected",
+            remedy="export the public half only: KeyPair.public_jwk",
+            file=str(file),
         )
 
 

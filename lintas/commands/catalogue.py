@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from lintas.commands import participants
+from lintas.commands.agreements import register as register_agreements
 from lintas.output import AsJson, print_fields, print_rows
 
 __all__ = ["register"]
@@ -24,13 +26,14 @@ def register(app: typer.Typer) -> None:
     agreements = typer.Typer(no_args_is_help=True, help="Agreements between agencies, and what they allow.")
     agreements.command("list")(list_agreements)
     agreements.command("matrix")(matrix)
+    register_agreements(agreements)
     app.add_typer(agreements, name="agreements", rich_help_panel=PANEL)
     keys = typer.Typer(
         no_args_is_help=True, help="Public keys of agencies, systems, officers and of the bus."
     )
     keys.command("list")(list_keys)
     app.add_typer(keys, name="keys", rich_help_panel=PANEL)
-    app.command("agencies", rich_help_panel=PANEL)(agencies)
+    participants.register(app, keys)
 
 
 def list_contracts(as_json: AsJson = False) -> None:
@@ -109,10 +112,3 @@ def list_keys(as_json: AsJson = False) -> None:
     print_rows(
         key_rows(), ("owner", "use", "algorithm", "fingerprint", "valid_from", "valid_to"), as_json=as_json
     )
-
-
-def agencies(as_json: AsJson = False) -> None:
-    """The agencies that take part, and their systems."""
-    from lintas.catalogue_view import agency_rows
-
-    print_rows(agency_rows(), ("agency", "name", "kind", "systems"), as_json=as_json)

@@ -35,7 +35,11 @@ def dataset(**changed):
     return DatasetStatus(**given | changed)
 
 
-def status(*datasets, log=LogStatus(12, 12, NOON, 0), notices=NoticeStatus(0, 0), quarantine=()):
+SOUND_LOG = LogStatus(12, 12, NOON, 0)
+NO_NOTICES = NoticeStatus(0, 0)
+
+
+def status(*datasets, log=SOUND_LOG, notices=NO_NOTICES, quarantine=()):
     running = [{"process": "api", "state": "healthy"}]
     return Status(running, datasets or (dataset(),), quarantine, log, notices)
 
