@@ -14,10 +14,11 @@ from .facts import NOW, OFFICE, REGISTRY
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_how_to_on_agreements_does_what_it_says(installation, tmp_path):
+def test_the_how_to_on_agreements_does_what_it_says(installation, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     page = (DOCS / "how-to/agreements.md").read_text(encoding="utf-8")
     snippets = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    assert len(snippets) == 6
+    assert len(snippets) == 7
     with installation.database.connect(Role.STEWARD) as connection, clock.fixed(NOW):
         for agency in (OFFICE, REGISTRY):
             register_agency(connection, Agency(agency, agency))
