@@ -6,7 +6,7 @@ Each works on a running civil registry, also one that another process serves, an
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import psycopg
 from psycopg import sql
@@ -24,13 +24,15 @@ UNKNOWN_NIK = "3576020101508888"
 ABSURD = date(2926, 2, 3)
 
 
-_DISTRICT_OF = "SELECT format('%%s%%s%%s', no_prop, no_kab, lpad(no_kec::text, 2, '0')) FROM biodata_wni WHERE nik = %s LIMIT 1"
+_DISTRICT_OF = """
+SELECT format('%%s%%s%%s', no_prop, no_kab, lpad(no_kec::text, 2, '0')) FROM biodata_wni WHERE nik = %s LIMIT 1
+"""
 _CHILD_OF = """
 INSERT INTO biodata_wni (nik, no_kk, nama_lgkp, tmpt_lhr, tgl_lhr, jenis_klmin, stat_kwn, stat_hbkel, nik_ibu,
                          nik_ayah, alamat, no_rt, no_rw, no_prop, no_kab, no_kec, no_kel, last_sync)
 SELECT %(nik)s, m.no_kk, %(name)s, 'MOJOKERTO', %(born)s, %(sex)s, 1, 4, m.nik,
-       (SELECT f.nik FROM biodata_wni f WHERE f.no_kk = m.no_kk AND f.jenis_klmin = 1 AND f.stat_hbkel IN (1, 2)
-        LIMIT 1),
+       (SELECT f.nik FROM biodata_wni f
+        WHERE f.no_kk = m.no_kk AND f.jenis_klmin = 1 AND f.stat_hbkel IN (1, 2) LIMIT 1),
        m.alamat, m.no_rt, m.no_rw, m.no_prop, m.no_kab, m.no_kec, m.no_kel, now()
 FROM biodata_wni m WHERE m.nik = %(mother)s LIMIT 1
 """
@@ -76,13 +78,14 @@ class RegistryMutations:
         born = born or today() - timedelta(days=10)
         day = born.day + (40 if sex == "female" else 0)
         with self._registry.administrator() as connection:
-            head = f"{connection.execute(_DISTRICT_OF, (mother_nik,)).fetchone()[0]}{day:02d}{born:%m%y}"
-            found = connection.execute(
+            head = f"{_value(connection, _DISTRICT_OF, mother_nik)}{day:02d}{born:%m%y}"
+            serial = _value(
+                connection,
                 "SELECT coalesce(max(right(nik, 4)::int), 0) + 1 FROM biodata_wni"
                 " WHERE nik LIKE %s AND right(nik, 4) ~ '^[0-9]{4}$'",
-                (f"{head}%",),
-            ).fetchone()
-            nik = f"{head}{found[0]:04d}"
+                f"{head}%",
+            )
+            nik = f"{head}{serial:04d}"
             child = {"nik": nik, "name": name, "born": born, "sex": 2 if sex == "female" else 1}
             child |= {"mother": mother_nik, "deed": self._next_deed(connection, "LU")}
             connection.execute(_CHILD_OF, child)
@@ -188,11 +191,10 @@ class RegistryMutations:
     def _next_deed(self, connection: psycopg.Connection, kind: str) -> str:
         """Number of the next deed of a kind that is issued today."""
         head = f"3576-{kind}-{today():%d%m%Y}-"
-        found = connection.execute(
-            "SELECT count(DISTINCT no_akta) + 1 FROM peristiwa WHERE no_akta LIKE %s", (f"{head}%",)
-        ).fetchone()
-        assert found is not None
-        return f"{head}{found[0]:04d}"
+        issued = _value(
+            connection, "SELECT count(DISTINCT no_akta) FROM peristiwa WHERE no_akta LIKE %s", f"{head}%"
+        )
+        return f"{head}{issued + 1:04d}"
 
     def _run(self, statement: str, *parameters: object) -> None:
         with self._registry.administrator() as connection:
@@ -206,6 +208,12 @@ class RegistryMutations:
 def today() -> date:
     """The day on which something is done at a counter."""
     return date.today()  # noqa: DTZ011
+
+
+def _value(connection: psycopg.Connection, query: str, *parameters: object) -> Any:
+    row = connection.execute(query.encode(), parameters).fetchone()
+    assert row is not None
+    return row[0]
 
 
 class TaxSwitches:

@@ -4,6 +4,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -187,3 +188,58 @@ def test_a_second_start_serves_what_was_left_at_the_same_ports(session_directory
     finally:
         third.stop()
         third.registry.server.remove()
+
+
+def test_an_event_of_the_feed_is_never_changed_and_a_correction_is_a_new_one(
+    agencies: PracticeAgencies, mutations: RegistryMutations
+) -> None:
+    for attempt in ("UPDATE kematian SET tgl_mati = now()", "DELETE FROM kelahiran", "TRUNCATE peristiwa"):
+        with (
+            pytest.raises(psycopg.errors.RaiseException),
+            agencies.registry.administrator() as connection,
+        ):
+            connection.execute(attempt.encode())
+    deed = mutations.new_death(FIXED.dies_later.nik, date(2026, 6, 1))
+    mutations.correct_death(deed, date(2026, 6, 2))
+    with agencies.registry.administrator() as connection:
+        told = connection.execute(
+            "SELECT tgl_mati FROM kematian WHERE no_akta = %s ORDER BY nomor", [deed]
+        ).fetchall()
+    assert told == [(date(2026, 6, 1),), (date(2026, 6, 2),)]
+
+
+def test_an_event_gets_its_number_when_it_becomes_visible(agencies: PracticeAgencies) -> None:
+    insert = "INSERT INTO kematian (no_akta, nik, tgl_mati) VALUES (%s, %s, '2026-06-01') RETURNING nomor"
+    conninfo = agencies.registry.administrator_conninfo()
+    with psycopg.connect(conninfo) as early, psycopg.connect(conninfo) as late:
+        first = early.execute(insert, ["3576-KM-01062026-9001", FIXED.verified.nik]).fetchone()
+        late.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            late.execute(insert, ["3576-KM-01062026-9002", FIXED.denied.nik])
+        late.rollback()
+        early.commit()
+        second = late.execute(insert, ["3576-KM-01062026-9002", FIXED.denied.nik]).fetchone()
+    assert first is not None
+    assert second is not None
+    assert second > first
+
+
+def test_a_birth_puts_the_child_on_the_card_of_its_mother(
+    agencies: PracticeAgencies, mutations: RegistryMutations
+) -> None:
+    mother = FIXED.guardian
+    child = mutations.new_birth(mother.nik, "BAYI UJI", born=date(2026, 6, 20))
+    assert child[6:12] == "600626"
+    of_child = f"FROM biodata_wni WHERE nik = '{child}'"
+    assert value(agencies, f"SELECT no_kk {of_child}") == mother.family_card_number
+    assert value(agencies, f"SELECT nik_ayah {of_child}") == FIXED.father.nik
+    assert value(agencies, f"SELECT count(*) FROM kelahiran WHERE nik = '{child}'") == 1
+
+
+def test_a_move_is_an_event_and_another_address(
+    agencies: PracticeAgencies, mutations: RegistryMutations
+) -> None:
+    nik = FIXED.verified.nik
+    mutations.move_away(nik)
+    assert value(agencies, f"SELECT no_kab FROM biodata_wni WHERE nik = '{nik}'") == 16
+    assert value(agencies, f"SELECT no_kab FROM perpindahan WHERE nik = '{nik}'") == 16
