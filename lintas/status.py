@@ -203,12 +203,14 @@ def _trouble_of(dataset: DatasetStatus) -> Trouble | None:
 def _datasets(connection: "Connection[Any]") -> list[DatasetStatus]:
     rows = connection.execute(
         "SELECT d.dataset_id, s.open_records, s.source_time, d.freshness, b.batch_id::text, b.status,"
-        " b.started_at, coalesce(q.rows, 0), 0"
+        " b.started_at, coalesce(q.rows, 0), c.fields"
         " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
         " LEFT JOIN LATERAL (SELECT batch_id, status, started_at FROM records.batch"
         "  WHERE dataset_id = d.dataset_id ORDER BY started_at DESC LIMIT 1) b ON true"
         " LEFT JOIN (SELECT dataset_id, count(*) AS rows FROM quality.quarantine_row"
         "  WHERE state = 'open' GROUP BY 1) q USING (dataset_id)"
+        " LEFT JOIN LATERAL (SELECT count(*) AS fields FROM quality.conflict"
+        "  WHERE closed_at IS NULL AND d.dataset_id IN (dataset_id, other_dataset_id)) c ON true"
         " ORDER BY d.dataset_id"
     )
     return [DatasetStatus(*row) for row in rows]
@@ -234,5 +236,10 @@ def _log(connection: "Connection[Any]") -> LogStatus:
     return LogStatus(*row)
 
 
-def _notices(_connection: "Connection[Any]") -> NoticeStatus:
-    return NoticeStatus(0, 0)
+def _notices(connection: "Connection[Any]") -> NoticeStatus:
+    row = connection.execute(
+        "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'dead')"
+        " FROM verification.notice"
+    ).fetchone()
+    assert row is not None
+    return NoticeStatus(*row)
