@@ -13,18 +13,12 @@ from dags import steps
 from dags.contracts import contracts_to_schedule, dag_id_of
 from dags.documentation import dag_page
 from dags.outcomes import deadline_missed, end_batch_of_failed_run, outcome_for_airflow
+from dags.pools import pool_of
 
 if TYPE_CHECKING:
     from schemas.contract import Contract
 
 __all__ = ["build_sync_dag", "build_sync_dags"]
-
-RETRIES: dict[str, Any] = {
-    "retries": 4,
-    "retry_delay": timedelta(seconds=5),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=10),
-}
 
 
 def build_sync_dags() -> list[DAG]:
@@ -43,7 +37,7 @@ def build_sync_dag(contract: "Contract") -> DAG:
         ),
         catchup=False,
         max_active_runs=1,
-        default_args={"owner": contract.agency, **RETRIES},
+        default_args={"owner": contract.agency, **_retries()},
         tags={"sync", contract.agency, contract.record_type.name},
         doc_md=dag_page(contract),
         deadline=DeadlineAlert(
@@ -54,13 +48,25 @@ def build_sync_dag(contract: "Contract") -> DAG:
         on_failure_callback=end_batch_of_failed_run,
     ) as dag:
         outlets = [Asset(name=f"lintas://records/{contract.id}", uri=f"lintas://records/{contract.id}")]
-        _wire(contract.id, outlets)
+        _wire(contract.id, outlets, pool_of(contract.agency))
     return dag
 
 
-def _wire(dataset: str, outlets: Iterable[Asset]) -> None:
-    opened: Any = open_batch(dataset)
-    landed: Any = land(dataset, opened)
+def _retries() -> dict[str, Any]:
+    from foundation.settings import load_settings
+
+    settings = load_settings()
+    return {
+        "retries": settings.sync_retries,
+        "retry_delay": timedelta(seconds=settings.sync_retry_seconds),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+    }
+
+
+def _wire(dataset: str, outlets: Iterable[Asset], pool: str) -> None:
+    opened: Any = open_batch.override(pool=pool)(dataset)
+    landed: Any = land.override(pool=pool)(dataset, opened)
     assessed: Any = assess(dataset, landed)
     publish.override(outlets=list(outlets))(dataset, assessed)
 

@@ -91,7 +91,10 @@ class Settings(BaseSettings):
         2, ge=1, le=64, description="Syncs of one agency that may read from its systems at once."
     )
     broker_url: str | None = Field(
-        None, description="Redis that carries tasks to Celery workers, such as `redis://redis:6379/0`."
+        None, description="Redis that carries tasks to Celery workers, such as `rediss://redis:6379/0`."
+    )
+    broker_ca_file: Path | None = Field(
+        None, description="Certificate of the authority that vouches for that Redis. Default: the system's."
     )
     broker_password_file: Path | None = Field(None, description="File with the password of that Redis.")
     sync_retries: int = Field(4, ge=0, le=20, description="How often Airflow tries a step of a sync again.")
@@ -147,6 +150,7 @@ class Settings(BaseSettings):
         "keyring_passphrase_file",
         "database_password_file",
         "broker_password_file",
+        "broker_ca_file",
         "vault_token_file",
     )
     @classmethod
@@ -162,11 +166,13 @@ class Settings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "redis://-")
+        parts = urlsplit(url or "rediss://-")
         if parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.password:
             raise ValueError(
-                "write redis://HOST:PORT/NUMBER; the password stands in LINTAS_BROKER_PASSWORD_FILE"
+                "write rediss://HOST:PORT/NUMBER; the password stands in LINTAS_BROKER_PASSWORD_FILE"
             )
+        if parts.scheme == "redis" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("write rediss://: tasks and their tokens cross the network only under TLS")
         return url
 
     @property

@@ -19,27 +19,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from foundation.files import write_private
+from foundation.settings import Settings
 from lintas import loopback
+from lintas.airflow_configuration import ADMIN, AirflowKeys, AirflowPlan, sections
+from lintas.airflow_worker import worker_answers
 from lintas.errors import AirflowRefused, NotRunning, RunDidNotFinish
 from lintas.supervisor import ProcessSpec
 
 __all__ = ["AirflowApi", "AirflowInstallation", "DagRun"]
 
-ADMIN = "lintas"
+WORKER = ("celery", "worker", "--skip-serve-logs", "--without-mingle", "--without-gossip")
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "api-server": ("api-server", "--workers", "1"),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
-STOP_SECONDS = {"triggerer": 4.0}
-"""A triggerer that is asked to end while it starts waits ten seconds for a reason of its own."""
-LOCAL_SETTINGS = b"""from lintas.airflow_preload import preload
+STOP_SECONDS = {"triggerer": 4.0, "worker": 60.0}
+"""A triggerer that is asked to end while it starts waits ten seconds for a reason of its own; a worker ends
+its tasks first."""
+LOCAL_SETTINGS = """from lintas.airflow_preload import preload
 
-preload()
+preload({forks_tasks!r})
 """
 HEALTH_KEYS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
@@ -52,6 +56,19 @@ class AirflowInstallation:
     """The home of the bus; Airflow's own is `<home>/airflow`."""
     port: int
     parallelism: int = 4
+    planned: AirflowPlan | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "AirflowInstallation":
+        """The Airflow that the settings describe."""
+        return cls(
+            settings.home, settings.airflow_port, settings.airflow_parallelism, AirflowPlan.of(settings)
+        )
+
+    @property
+    def plan(self) -> AirflowPlan:
+        """How it is to run."""
+        return self.planned or AirflowPlan(self.port, parallelism=self.parallelism)
 
     @property
     def folder(self) -> Path:
@@ -79,45 +96,96 @@ class AirflowInstallation:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / "plugins").mkdir(exist_ok=True)
         (self.folder / "config").mkdir(exist_ok=True)
-        write_private(self.folder / "config" / "airflow_local_settings.py", LOCAL_SETTINGS)
+        local_settings = LOCAL_SETTINGS.format(forks_tasks="celery" if self.plan.celery else "scheduler")
+        write_private(self.folder / "config" / "airflow_local_settings.py", local_settings.encode())
         passwords = self.folder / "passwords.json"
         if not passwords.exists():
             write_private(passwords, json.dumps({ADMIN: secrets.token_urlsafe(18)}).encode() + b"\n")
         parser = configparser.RawConfigParser()
         parser.optionxform = str  # type: ignore[assignment,method-assign]
-        parser.read_dict(self._sections(database_url))
+        parser.read_dict(_escaped(sections(self.plan, self._keys(), self.folder, database_url)))
         text = io.StringIO()
         parser.write(text)
         write_private(self.folder / "airflow.cfg", text.getvalue().encode())
 
-    def migrate(self) -> None:
-        """Bring Airflow's own database to its current schema; quick when it is there already."""
-        marker = self.folder / "migrated"
+    def migrate(self, pools: Mapping[str, int]) -> None:
+        """Bring Airflow's own database to its current schema and pools; quick when it is there already.
+
+        Args:
+            pools: How many tasks of each pool may run at once.
+        """
+        from dags.pools import pools_file
+
+        marker, listed = self.folder / "migrated", pools_file(self.home)
         configuration = (self.folder / "airflow.cfg").read_bytes()
-        wanted = f"{_airflow_version()} {hashlib.sha256(configuration).hexdigest()}"
+        described = _described(pools)
+        wanted = f"{_airflow_version()} {hashlib.sha256(configuration + described).hexdigest()}"
         if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
             return
+        proposed = listed.with_suffix(".proposed.json")
+        write_private(proposed, described)
         subprocess.run(
-            _command("db", "migrate"),
+            (sys.executable, "-m", "lintas.airflow_setup", str(proposed)),
             env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
             check=True,
         )
+        proposed.replace(listed)  # from now on the DAGs may name them
         write_private(marker, wanted.encode())
 
+    @property
+    def components(self) -> dict[str, tuple[str, ...]]:
+        """Airflow's processes, each with the arguments of its command."""
+        found = {name: (*arguments, *self._listen(name)) for name, arguments in COMPONENTS.items()}
+        return found | ({"worker": WORKER} if self.plan.celery else {})
+
     def processes(self, environment: Mapping[str, str], after: tuple[str, ...] = ()) -> list[ProcessSpec]:
-        """Airflow's four processes for the supervisor, each watched through its own heartbeat."""
-        return [
-            ProcessSpec(
-                name=f"airflow-{name}",
-                command=_command(*arguments, *self._listen(name)),
-                environment={**environment, **self.environment},
-                healthy=self._health_check(name),
-                after=after,
-                stop_timeout=STOP_SECONDS.get(name, 10.0),
+        """Airflow's processes for the supervisor, each watched through its own heartbeat."""
+        return [self._process(name, environment, after) for name in self.components]
+
+    def _process(self, name: str, environment: Mapping[str, str], after: tuple[str, ...]) -> ProcessSpec:
+        launch = _Launch()
+        return ProcessSpec(
+            name=f"airflow-{name}",
+            command=_command(*self.components[name]),
+            environment={**environment, **self.environment},
+            healthy=self.health_check(name, launch=launch),
+            prepare=launch.note,
+            after=after,
+            stop_timeout=STOP_SECONDS.get(name, 10.0),
+        )
+
+    def health_check(
+        self, component: str, *, launch: "_Launch | None" = None, worker: str = ""
+    ) -> Callable[[], bool]:
+        """A question that says whether a component is well.
+
+        Args:
+            component: One of `components`.
+            launch: When it was started: an older heartbeat is that of a predecessor.
+            worker: Which Celery worker to ask; this machine's by default.
+        """
+        if component == "worker":
+            return lambda: worker_answers(
+                self._option("celery", "broker_url"), worker, ca_file=self.plan.broker_ca_file
             )
-            for name, arguments in COMPONENTS.items()
-        ]
+        address = urlsplit(self.plan.base_url)
+
+        def healthy() -> bool:
+            answer = loopback.ask(
+                address.port or 80,
+                "/api/v2/monitor/health",
+                host=address.hostname or loopback.HOST,
+                timeout=3.0,
+            )
+            if component == "api-server":
+                return answer.status == 200
+            report = answer.body[HEALTH_KEYS[component]]
+            heartbeat = next(value for key, value in report.items() if key.startswith("latest_"))
+            own = launch is None or launch.is_before(datetime.fromisoformat(heartbeat))
+            return report["status"] == "healthy" and own
+
+        return healthy
 
     def password(self) -> str:
         """The password of the one administrator."""
@@ -125,82 +193,17 @@ class AirflowInstallation:
         return passwords[ADMIN]
 
     def _listen(self, component: str) -> tuple[str, ...]:
-        return ("--host", loopback.HOST, "--port", str(self.port)) if component == "api-server" else ()
+        listens = component == "api-server"
+        return ("--host", self.plan.host, "--port", str(self.port)) if listens else ()
 
-    def _health_check(self, component: str) -> Callable[[], bool]:
-        born = datetime.now(UTC)
+    def _option(self, section: str, name: str) -> str:
+        parser = configparser.ConfigParser()
+        parser.read(self.folder / "airflow.cfg")
+        return parser.get(section, name)
 
-        def healthy() -> bool:
-            answer = loopback.ask(self.port, "/api/v2/monitor/health", timeout=3.0)
-            if component == "api-server":
-                return answer.status == 200
-            report = answer.body[HEALTH_KEYS[component]]
-            heartbeat = next(value for key, value in report.items() if key.startswith("latest_"))
-            return report["status"] == "healthy" and datetime.fromisoformat(heartbeat) >= born
-
-        return healthy
-
-    def _sections(self, database_url: str) -> dict[str, dict[str, str]]:
-        asynchronous = "postgresql+asyncpg:" + database_url.partition(":")[2]
-        import dags
-
-        return _escaped(
-            {
-                "core": {
-                    "dags_folder": str(Path(dags.__file__).parent),
-                    "plugins_folder": str(self.folder / "plugins"),
-                    "executor": "LocalExecutor",
-                    "parallelism": str(self.parallelism),
-                    "max_active_runs_per_dag": "1",
-                    "dags_are_paused_at_creation": "False",
-                    "load_examples": "False",
-                    "fernet_key": self._secret("fernet_key"),
-                    "simple_auth_manager_users": f"{ADMIN}:admin",
-                    "simple_auth_manager_passwords_file": str(self.folder / "passwords.json"),
-                    "execution_api_server_url": f"http://{loopback.HOST}:{self.port}/execution/",
-                    "killed_task_cleanup_time": "15",
-                },
-                "database": {
-                    "sql_alchemy_conn": database_url,
-                    "sql_alchemy_conn_async": asynchronous,
-                    "sql_alchemy_pool_size": "3",
-                    "sql_alchemy_max_overflow": "5",
-                },
-                "api": {
-                    "host": loopback.HOST,
-                    "port": str(self.port),
-                    "workers": "1",
-                    "base_url": f"http://{loopback.HOST}:{self.port}",
-                    "secret_key": self._secret("api_secret_key"),
-                    "expose_config": "False",
-                    "expose_stacktrace": "False",
-                    "instance_name": "Lintas",
-                },
-                "api_auth": {"jwt_secret": self._secret("jwt_secret")},
-                "logging": {
-                    "base_log_folder": str(self.folder / "logs"),
-                    "dag_processor_child_process_log_directory": str(self.folder / "logs" / "dag_processor"),
-                    "colored_console_log": "False",
-                    "file_task_handler_new_folder_permissions": "0o700",
-                    "file_task_handler_new_file_permissions": "0o600",
-                },
-                "metrics": {"statsd_on": "False"},
-                "scheduler": {
-                    "scheduler_heartbeat_sec": "2",
-                    "scheduler_idle_sleep_time": "0.5",
-                    "task_instance_heartbeat_sec": "5",
-                    "task_instance_heartbeat_timeout": "20",
-                    "task_instance_heartbeat_timeout_detection_interval": "5",
-                    "orphaned_tasks_check_interval": "30",
-                },
-                "triggerer": {"capacity": "100"},
-                "dag_processor": {
-                    "refresh_interval": "30",
-                    "min_file_process_interval": "30",
-                    "parsing_processes": "1",
-                    "print_stats_interval": "0",
-                },
-            }
+    def _keys(self) -> AirflowKeys:
+        return AirflowKeys(
+            self._secret("fernet_key"), self._secret("api_secret_key"), self._secret("jwt_secret")
         )
 
     def _secret(self, name: str) -> str:
@@ -209,6 +212,19 @@ class AirflowInstallation:
         if not path.exists():
             write_private(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
         return path.read_text(encoding="ascii")
+
+
+@dataclass
+class _Launch:
+    """When a process was last started by us, if it was."""
+
+    moment: datetime | None = None
+
+    def note(self) -> None:
+        self.moment = datetime.now(UTC)
+
+    def is_before(self, heartbeat: datetime) -> bool:
+        return self.moment is None or heartbeat >= self.moment
 
 
 @dataclass(frozen=True)
@@ -337,6 +353,21 @@ class AirflowApi:
 
 def _command(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "airflow", *arguments)
+
+
+def _described(pools: Mapping[str, int]) -> bytes:
+    """The pools in the form that `airflow pools import` reads."""
+    return json.dumps(
+        {
+            name: {
+                "slots": slots,
+                "description": "Readers of this agency",
+                "include_deferred": True,
+            }
+            for name, slots in sorted(pools.items())
+        },
+        indent=2,
+    ).encode()
 
 
 def _airflow_version() -> str:

@@ -1,8 +1,8 @@
-"""Loads what every task needs into the scheduler before it forks its workers.
+"""Loads what every task needs into the process that forks the tasks, before it does.
 
-Airflow runs each task in a fork of a fork of the scheduler. What is imported there once, every task has
-already: that saves each of them one to five seconds of processor time, and the memory is shared. Only imports
-may happen here: threads and connections do not survive a fork.
+With the LocalExecutor that is the scheduler, with the CeleryExecutor each worker. What is imported there
+once, every task has already: that saves each of them one to eight seconds of processor time, and the memory
+is shared. Only imports may happen here: threads and connections do not survive a fork.
 """
 
 import importlib
@@ -10,11 +10,17 @@ import sys
 
 __all__ = ["preload"]
 
-MODULES = ("schemas.contracts", "records.sync", "connectors.sql", "connectors.rest", "great_expectations")
+MODULES = (
+    "schemas.contracts",
+    "records.sync",
+    "connectors.sql",
+    "connectors.rest",
+    "great_expectations",
+)
 
 
-def preload() -> None:
-    """Import them when this process is the scheduler; the other processes do without."""
-    if "scheduler" in sys.argv[1:2]:
+def preload(command: str) -> None:
+    """Import them when this process was started by this command of Airflow; the others do without."""
+    if sys.argv[1:2] == [command]:
         for name in MODULES:
             importlib.import_module(name)

@@ -86,16 +86,18 @@ def run_sandbox() -> None:
 
 
 def prepare_airflow() -> None:
-    """Write Airflow's configuration and migrate its database."""
+    """Write Airflow's configuration, migrate its database, make a pool for each agency."""
+    from dags.contracts import contracts_to_schedule
     from foundation.database import DatabaseName, Role
     from lintas.airflow import AirflowInstallation
 
     installation = _installation("airflow-database")
     settings = installation.settings
-    airflow = AirflowInstallation(settings.home, settings.airflow_port, settings.airflow_parallelism)
+    airflow = AirflowInstallation.of(settings)
     url = installation.database.url(Role.AIRFLOW, DatabaseName.AIRFLOW)
     airflow.configure(url.render_as_string(hide_password=False))
-    airflow.migrate()
+    agencies = {contract.agency for contract in contracts_to_schedule()}
+    airflow.migrate(dict.fromkeys(agencies, settings.airflow_slots_per_agency))
 
 
 def _installation(process: str) -> Installation:

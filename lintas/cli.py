@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lintas.commands import audit, bus, catalogue, practice, review, running
+from lintas.commands import audit, bus, catalogue, deployment, practice, review, running
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 bus.register(app)
+deployment.register(app)
 practice.register(app)
 running.register(app)
 catalogue.register(app)

@@ -1,7 +1,7 @@
-"""Asks the group's own processes on 127.0.0.1 how they are.
+"""Asks the group's own processes how they are: on 127.0.0.1, or on the network of their containers.
 
-Everything that leaves the machine goes through `foundation.http`; this speaks only to addresses that never
-do, so it needs no retries, proxies or certificates of others.
+Everything that leaves the installation goes through `foundation.http`; this speaks only to the installation's
+own processes, so it needs no retries, proxies or certificates of others.
 """
 
 import http.client
@@ -34,6 +34,7 @@ def ask(
     token: str | None = None,
     ca_file: Path | None = None,
     timeout: float = 5.0,
+    host: str = HOST,
 ) -> LoopbackAnswer:
     """Send one request to a process of the group.
 
@@ -45,7 +46,7 @@ def ask(
         headers["Content-Type"] = "application/json"
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    connection = _connection(port, ca_file, timeout)
+    connection = _connection(host, port, ca_file, timeout)
     try:
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         response = connection.getresponse()
@@ -67,11 +68,11 @@ def port_answers(port: int) -> bool:
     return True
 
 
-def _connection(port: int, ca_file: Path | None, timeout: float) -> http.client.HTTPConnection:
+def _connection(host: str, port: int, ca_file: Path | None, timeout: float) -> http.client.HTTPConnection:
     if ca_file is None:
-        return http.client.HTTPConnection(HOST, port, timeout=timeout)
+        return http.client.HTTPConnection(host, port, timeout=timeout)
     context = ssl.create_default_context(cafile=str(ca_file))
-    return http.client.HTTPSConnection(HOST, port, timeout=timeout, context=context)
+    return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
 
 def _decoded(content: bytes) -> Any:

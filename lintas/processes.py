@@ -37,9 +37,7 @@ def bus_processes(settings: Settings) -> list[ProcessSpec]:
             once=True,
             after=("database",),
         ),
-        *AirflowInstallation(settings.home, settings.airflow_port, settings.airflow_parallelism).processes(
-            _environment(settings), after=("airflow-database",)
-        ),
+        *AirflowInstallation.of(settings).processes(_environment(settings), after=("airflow-database",)),
     ]
 
 
@@ -77,12 +75,12 @@ def _beating(
     stop_timeout: float = 15.0,
 ) -> ProcessSpec:
     heartbeat = Heartbeat(settings.home, name)
-    heartbeat.clear()
     return ProcessSpec(
         name,
         command(name),
         _environment(settings),
         healthy=lambda: heartbeat.age() < BEAT_LIMIT_SECONDS,
+        prepare=heartbeat.clear,
         after=after,
         start_timeout=start_timeout,
         stop_timeout=stop_timeout,

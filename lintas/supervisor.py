@@ -19,12 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from foundation import telemetry
 from lintas.errors import AlreadyRunning, ProcessDidNotStart
 
 __all__ = ["ProcessSpec", "ProcessState", "ProcessStatus", "RestartPolicy", "Supervisor", "instance_lock"]
 
-log = telemetry.logger(__name__)
 GUARDIAN = Path(__file__).with_name("guardian.py")
 TICK_SECONDS = 0.05
 LOG_LIMIT_BYTES = 20_000_000
@@ -54,6 +52,8 @@ class ProcessSpec:
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     healthy: Callable[[], bool] = lambda: True
+    prepare: Callable[[], None] = lambda: None
+    """Done before each start, such as forgetting a predecessor's sign of life."""
     once: bool = False
     """A task rather than a service: done, and thereby healthy, when it ends with exit code 0."""
     after: tuple[str, ...] = ()
@@ -222,6 +222,7 @@ class Supervisor:
 
     def _launch(self, member: _Member) -> None:
         spec = member.spec
+        spec.prepare()
         _rotate(member.log_file)
         if member.output is None:
             descriptor = os.open(member.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -274,6 +275,9 @@ class Supervisor:
         if not never_healthy:
             member.restarts += 1
         delay = member.spec.restart.delay(member.failures)
+        from foundation import telemetry  # here, because `lintas health` must be quick
+
+        log = telemetry.logger(__name__)
         log.warning("process ended", process=member.spec.name, exit_code=code, restart_in_seconds=delay)
         member.restart_at = time.monotonic() + delay
         self._become(member, ProcessState.RESTARTING)
