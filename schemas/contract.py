@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from schemas.quality import QualityRule
 from schemas.record_types import Column, RecordType
-from schemas.transforms import AnyStep, Concat, Constant
+from schemas.transforms import AnyStep, Beginning, Concat, OnlyWhen
 
 
 class Mode(StrEnum):
@@ -48,7 +48,7 @@ class FieldMapping:
 
     field: str
     column: Column
-    beginning: str | Concat | Constant
+    beginning: str | Beginning
     steps: tuple[AnyStep, ...] = ()
     required: bool = False
     line: int | None = None
@@ -56,11 +56,18 @@ class FieldMapping:
     @property
     def source_columns(self) -> tuple[str, ...]:
         """The columns of the source it reads."""
+        if isinstance(self.beginning, OnlyWhen):
+            return (self.beginning.column, self.beginning.when)
+        return self.value_columns
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """Those of them of which the value is made; the others only decide about it."""
         if isinstance(self.beginning, str):
             return (self.beginning,)
         if isinstance(self.beginning, Concat):
             return tuple(part.column for part in self.beginning.columns)
-        return ()
+        return (self.beginning.column,) if isinstance(self.beginning, OnlyWhen) else ()
 
     @property
     def annotation(self) -> Any:
@@ -116,6 +123,8 @@ class Contract:
         schedule: When it is read (cron, in ``timezone``).
         freshness: How old the last successful reading may be before answers are stale.
         snapshot: What a full reading means.
+        latest_by: The field that orders the versions of a record: where a key comes more than once, the
+            highest holds. Without it, repeated keys are quarantined.
         cursor: The source's column with the time of a row's last change, if readings are incremental.
         closed_world: Whether absence means "no" (else "unknown").
         mode: Whether the bus keeps it.
@@ -150,6 +159,7 @@ class Contract:
     name: str = ""
     description: str = ""
     status: str = "active"
+    latest_by: str | None = None
     path: Path | None = field(default=None, compare=False)
 
     @cached_property

@@ -28,6 +28,7 @@ API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 _SEMVER = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_ORDERED = frozenset({"bigint", "date", "timestamptz"})
 _CRON: TypeAdapter[str] = TypeAdapter(Cron)
 
 
@@ -88,6 +89,7 @@ class _Reader:
             freshness=freshness,
             snapshot=terms.snapshot,
             cursor=terms.cursor,
+            latest_by=terms.latestBy,
             closed_world=found.closed_world if terms.closedWorld is None else terms.closedWorld,
             mode=terms.mode,
             source_key=source_key,
@@ -180,7 +182,7 @@ class _Reader:
         kind = config.pop("kind", None)
         if not isinstance(kind, str):
             self.problems.add(
-                path, "connector", "The connector has no kind.", "Write kind: sql or kind: rest."
+                path, "connector", "The connector has no kind.", "Write kind: sql, rest, files or fhir."
             )
             return None
         return ServerBinding(kind, terms.system, config)
@@ -259,6 +261,14 @@ class _Reader:
                     "customProperties", "validity", f"The validity names '{name}', which is no mapped date.",
                     "Name a mapped field of type date or timestamp.",
                 )  # fmt: skip
+        if terms.latestBy is not None and (
+            terms.latestBy not in mapped or mapped[terms.latestBy].column.sql_type not in _ORDERED
+        ):
+            self._problem(
+                "customProperties", "latest-by",
+                f"The versions are ordered by '{terms.latestBy}', which is no mapped number or moment.",
+                "Name a mapped field of type integer, date or timestamp.",
+            )  # fmt: skip
         if found.model is not None and terms.subjectIdentifier not in {None, found.subject_identifier}:
             self._problem(
                 "customProperties", "subject", f"The subject of {found.name} is {found.subject_identifier}.",

@@ -15,6 +15,10 @@ _CRON_PART = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", max_length=63)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+IdentifierName = Literal[
+    "nik", "family-card", "deed", "passport", "driving-license", "phone", "npwp", "nitku", "property-tax",
+    "nib", "kbli", "bpjs", "ihs", "region",
+]  # fmt: skip
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -33,6 +37,11 @@ class ContractTerms(_Terms):
         description="`complete`: what a full reading lacks has ended; `incremental`: nothing ends by absence",
     )
     cursor: Name | None = Field(None, description="column of the source with the time of a row's last change")
+    latestBy: Name | None = Field(  # noqa: N815
+        None,
+        description="field that orders the versions of a record in a feed that only appends: where a key"
+        " comes more than once, the highest holds; without it, repeated keys are quarantined",
+    )
     closedWorld: bool | None = Field(  # noqa: N815 - the names of ODCS custom properties are camelCase
         None, description='whether absence means "no"; else it means "unknown". Default: the record type\'s'
     )
@@ -68,7 +77,7 @@ class ServerTerms(_Terms):
 class FieldTerms(_Terms):
     """``customProperties`` of a property."""
 
-    identifier: Literal["nik", "family-card", "npwp", "region"] | None = Field(
+    identifier: IdentifierName | None = Field(
         None, description="the field holds this identifier (record types of one's own only)"
     )
     inFuture: bool = Field(  # noqa: N815

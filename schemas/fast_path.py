@@ -13,7 +13,7 @@ import polars as pl
 
 from schemas.contract import FieldMapping
 from schemas.kinds.cell import SURROUNDING_SPACE, FastCell
-from schemas.transforms import Concat, Constant
+from schemas.transforms import Concat, Constant, OnlyWhen
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ def _cell(mapping: FieldMapping, types: Mapping[str, Any]) -> FastCell:
     beginning = mapping.beginning
     if isinstance(beginning, Constant):
         cell = _constant(beginning)
-    elif isinstance(beginning, Concat):
+    elif isinstance(beginning, Concat | OnlyWhen):
         cell = beginning.fast({column: _source(mapping, column, types) for column in mapping.source_columns})
+        cell = _trimmed(cell) if isinstance(beginning, OnlyWhen) else cell
     else:
         cell = _trimmed(_source(mapping, beginning, types))
     for step in mapping.steps:
@@ -96,7 +97,8 @@ def _source(mapping: FieldMapping, column: str, types: Mapping[str, Any]) -> Fas
     source = pl.col(column)
     if dtype == pl.Null():
         return FastCell(pl.lit(None, dtype=pl.String), pl.String(), pl.lit(value=True))
-    if not _readable(dtype) or (dtype.is_numeric() and _must_be_text(mapping)):
+    forbidden = dtype.is_numeric() and column in mapping.value_columns and _must_be_text(mapping)
+    if forbidden or not _readable(dtype):
         return FastCell(pl.lit(None, dtype=pl.String), pl.String(), source.is_null())
     return FastCell(source, dtype, pl.lit(value=True))
 

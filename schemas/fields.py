@@ -1,4 +1,4 @@
-"""What is said about a field beside its type: description and classification."""
+"""What is said about a field beside its type: description, classification, who must agree on it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from schemas.contract import FieldMapping
 from schemas.kinds import CellInvalid
 from schemas.kinds.cell import SURROUNDING_SPACE, is_numeric
-from schemas.transforms import Concat, Constant
+from schemas.transforms import Concat, Constant, OnlyWhen
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _transformed(mapping: FieldMapping, row: Mapping[str, Any]) -> Any:
     beginning = mapping.beginning
     if isinstance(beginning, Constant):
         cell: Any = beginning.value
-    elif isinstance(beginning, Concat):
+    elif isinstance(beginning, Concat | OnlyWhen):
         cell = beginning.judge(row)
     else:
         cell = row.get(beginning)
@@ -102,7 +102,7 @@ def _forbid_numbers(mapping: FieldMapping, row: Mapping[str, Any]) -> None:
     identifier = mapping.column.identifier
     if identifier is None or not identifier.numeric_cells_lose_digits:
         return
-    if any(is_numeric(row.get(column)) for column in mapping.source_columns):
+    if any(is_numeric(row.get(column)) for column in mapping.value_columns):
         raise CellInvalid(
             "numeric-cell",
             f"The {identifier.title} stands in a numeric cell, which keeps fifteen digits at most.",

@@ -34,7 +34,7 @@ class RecordRule:
 _NIK_DAY = pl.col("nik").str.slice(6, 2).cast(pl.Int32, strict=False)
 _SQL_NIK_DAY = "substr(nik, 7, 2)::int"
 
-PERSON_RULES = (
+_PERSON_RULES = (
     RecordRule(
         name="nik-birth-date",
         fields=("nik", "birth_date"),
@@ -68,7 +68,7 @@ PERSON_RULES = (
     ),
 )
 
-DEATH_RULES = (
+_DEATH_RULES = (
     RecordRule(
         name="recorded-before-death",
         fields=("death_date", "recorded_date"),
@@ -77,3 +77,96 @@ DEATH_RULES = (
         violated_sql="(recorded_date < death_date)",
     ),
 )
+
+_BIRTH_RULES = (
+    *_PERSON_RULES,
+    RecordRule(
+        name="registered-before-birth",
+        fields=("birth_date", "registered_on"),
+        description="A birth is registered on or after the day it happened.",
+        violated=pl.col("registered_on") < pl.col("birth_date"),
+        violated_sql="(registered_on < birth_date)",
+    ),
+)
+
+_TAXPAYER_RULES = (
+    RecordRule(
+        name="nitku-of-taxpayer",
+        fields=("npwp", "nitku"),
+        description="The number of the place of activity begins with the taxpayer's.",
+        violated=(pl.col("npwp").str.len_chars() == 16)
+        & (pl.col("nitku").str.slice(0, 16) != pl.col("npwp")),
+        violated_sql="(length(npwp) = 16 AND left(nitku, 16) <> npwp)",
+    ),
+    RecordRule(
+        name="organisation-without-nik",
+        fields=("nik", "kind"),
+        description="An organisation has no NIK.",
+        violated=pl.col("nik").is_not_null() & (pl.col("kind") == "organisation"),
+        violated_sql="(nik IS NOT NULL AND kind = 'organisation')",
+    ),
+)
+
+_PROPERTY_TAX_RULES = (
+    RecordRule(
+        name="unpaid-with-day",
+        fields=("standing", "paid_on"),
+        description="A tax with a day of payment is paid.",
+        violated=pl.col("paid_on").is_not_null() & (pl.col("standing") == "unpaid"),
+        violated_sql="(paid_on IS NOT NULL AND standing = 'unpaid')",
+    ),
+)
+
+_BUSINESS_RULES = (
+    RecordRule(
+        name="scale-and-flag",
+        fields=("is_micro_or_small", "scale"),
+        description="The flag for micro and small businesses fits the scale.",
+        violated=pl.col("is_micro_or_small") != pl.col("scale").is_in(["micro", "small"]),
+        violated_sql="(is_micro_or_small <> (scale IN ('micro', 'small')))",
+    ),
+)
+
+_LICENSE_RULES = (
+    RecordRule(
+        name="valid-before-issued",
+        fields=("issued_on", "valid_until"),
+        description="A license is valid until a day after it was issued.",
+        violated=pl.col("valid_until") < pl.col("issued_on"),
+        violated_sql="(valid_until < issued_on)",
+    ),
+)
+
+_PATIENT_RULES = (
+    *(rule for rule in _PERSON_RULES if rule.name != "own-parent"),
+    RecordRule(
+        name="mothers-number",
+        fields=("nik", "mother_nik"),
+        description="A newborn's record carries the mother's NIK beside the child's, never as the child's.",
+        violated=pl.col("nik") == pl.col("mother_nik"),
+        violated_sql="(nik = mother_nik)",
+    ),
+)
+
+_COVERAGE_RULES = (
+    RecordRule(
+        name="period-order",
+        fields=("period_start", "period_end"),
+        description="A membership ends on or after the day it begins.",
+        violated=pl.col("period_end") < pl.col("period_start"),
+        violated_sql="(period_end < period_start)",
+    ),
+)
+
+RULES: dict[str, tuple[RecordRule, ...]] = {
+    "Person": _PERSON_RULES,
+    "Birth": _BIRTH_RULES,
+    "Death": _DEATH_RULES,
+    "Taxpayer": _TAXPAYER_RULES,
+    "PropertyTax": _PROPERTY_TAX_RULES,
+    "Business": _BUSINESS_RULES,
+    "License": _LICENSE_RULES,
+    "Patient": _PATIENT_RULES,
+    "Coverage": _COVERAGE_RULES,
+}
+"""The rules of each record type, by its name."""

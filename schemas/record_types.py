@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import UnionType
@@ -14,13 +14,15 @@ import polars as pl
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from schemas.civil import Death, Person
+from schemas.civil import Birth, Death, Family, Person
 from schemas.errors import UnknownRecordType
 from schemas.fields import Classification, Described
+from schemas.health import Coverage, Immunization, Patient
 from schemas.identifiers import Identifier
 from schemas.kinds import CodeKind, IdentifierKind, Kind
-from schemas.record_rules import DEATH_RULES, PERSON_RULES, RecordRule
-from schemas.tax import TaxStanding
+from schemas.licensing import Business, License
+from schemas.record_rules import RULES, RecordRule
+from schemas.tax import PropertyTax, Taxpayer, TaxStanding
 
 RESERVED_COLUMNS = frozenset(
     {
@@ -148,6 +150,20 @@ def record_types() -> Iterator[RecordType]:
     yield from (found for _, found in sorted(_registry().items()))
 
 
+@cache
+def comparable_fields() -> Mapping[str, tuple[tuple[RecordType, Column], ...]]:
+    """The fields on which all registers that tell them of one subject must agree, by their name.
+
+    ``{"birth_date": ((Birth, birth_date), (Patient, birth_date), (Person, birth_date)), "sex": …}``
+    """
+    found: dict[str, list[tuple[RecordType, Column]]] = {}
+    for each in record_types():
+        for column in each.columns:
+            if column.comparable:
+                found.setdefault(column.name, []).append((each, column))
+    return {what: tuple(fields) for what, fields in sorted(found.items())}
+
+
 def snake_case(name: str) -> str:
     """``TaxStanding`` -> ``tax_standing``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
@@ -158,9 +174,18 @@ def _registry() -> dict[str, RecordType]:
     return {
         found.name: found
         for found in (
-            _from_model(Person, ("nik",), "nik", rules=PERSON_RULES),
-            _from_model(Death, ("nik",), "nik", rules=DEATH_RULES),
+            _from_model(Person, ("nik",), "nik"),
+            _from_model(Family, ("family_card_number",), "head_nik"),
+            _from_model(Birth, ("deed_number",), "nik"),
+            _from_model(Death, ("deed_number",), "nik"),
+            _from_model(Taxpayer, ("npwp",), "nik"),
             _from_model(TaxStanding, ("npwp", "tax_year"), "nik", world="open"),
+            _from_model(PropertyTax, ("property_tax_number", "tax_year"), "nik", world="open"),
+            _from_model(Business, ("nib",), "owner_nik"),
+            _from_model(License, ("license_id",), "owner_nik"),
+            _from_model(Patient, ("ihs_number",), "nik", world="open"),
+            _from_model(Coverage, ("coverage_id",), "nik"),
+            _from_model(Immunization, ("immunization_id",), "nik", world="open"),
         )
     }
 
@@ -171,7 +196,6 @@ def _from_model(
     subject_identifier: str | None,
     *,
     world: Literal["closed", "open"] = "closed",
-    rules: tuple[RecordRule, ...] = (),
 ) -> RecordType:
     return RecordType(
         name=model.__name__,
@@ -181,7 +205,7 @@ def _from_model(
         natural_key=natural_key,
         subject_identifier=subject_identifier,
         closed_world=world == "closed",
-        rules=rules,
+        rules=RULES.get(model.__name__, ()),
         description=(model.__doc__ or "").strip().split("\n")[0],
     )
 

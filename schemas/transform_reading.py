@@ -18,6 +18,7 @@ from schemas.transforms import (
     Date,
     Empty,
     KeepForm,
+    OnlyWhen,
     Pad,
     Split,
     Strip,
@@ -27,7 +28,7 @@ from schemas.transforms import (
 MOST_STEPS = 20
 STEPS: dict[str, type[BaseModel]] = {
     str(model.model_fields["step"].default): model
-    for model in (Concat, Constant, Strip, Empty, Codes, Pad, Split, Date, Timestamp, KeepForm)
+    for model in (Concat, Constant, OnlyWhen, Strip, Empty, Codes, Pad, Split, Date, Timestamp, KeepForm)
 }
 _ONLY_ARGUMENT = {
     "strip": "characters", "empty": "values", "codes": "codes", "pad": "length", "date": "format",
@@ -35,9 +36,7 @@ _ONLY_ARGUMENT = {
 }  # fmt: skip
 
 
-def read_steps(
-    logic: str, path: Path, problems: Problems
-) -> tuple[Concat | Constant | None, tuple[AnyStep, ...]]:
+def read_steps(logic: str, path: Path, problems: Problems) -> tuple[Beginning | None, tuple[AnyStep, ...]]:
     """Read the steps of one field; problems are noted with the line inside the text."""
     first_line = problems.line(path) or 1
     offset = first_line if "\n" in logic else first_line - 1

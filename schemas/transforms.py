@@ -23,6 +23,7 @@ from schemas.kinds.cell import SURROUNDING_SPACE, CellInvalid, FastCell, Unrepre
 from schemas.kinds.moments import FIRST_DAY, LAST_DAY, day_of, fast_day, no_such_day
 
 ShortText = Annotated[str, StringConstraints(max_length=200)]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 _DATE_TOKENS = re.compile(r"yyyy|MM|dd|[^A-Za-z0-9]|.")
 _DATE_PIECES = {
     "yyyy": ("(?P<year>[0-9]{4})", "%Y"),
@@ -277,7 +278,7 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    column: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    column: ColumnName
     pad: Annotated[int, Field(ge=1, le=40)] | None = None
 
 
@@ -326,8 +327,32 @@ class Constant(BaseModel):
     value: ShortText | int | bool
 
 
+class OnlyWhen(BaseModel):
+    """Take a column only where another one has one of some values; else empty. Only as the first step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    step: Literal["only_when"] = "only_when"
+    column: ColumnName
+    when: ColumnName
+    is_one_of: Annotated[list[ShortText], Field(min_length=1, max_length=50)]
+
+    def judge(self, row: Mapping[str, Any]) -> Any:
+        """Take or leave the cell of one row."""
+        told = row.get(self.when)
+        if told is None or text_of(told).strip(SURROUNDING_SPACE) not in self.is_one_of:
+            return None
+        return row.get(self.column)
+
+    def fast(self, columns: Mapping[str, FastCell]) -> FastCell:
+        """Take or leave the cells of a column."""
+        cell, told = columns[self.column], fast_text(columns[self.when])
+        taken = told.value.str.strip_chars(SURROUNDING_SPACE).is_in(self.is_one_of)
+        return FastCell(pl.when(taken).then(cell.value), cell.dtype, cell.ok & told.ok)
+
+
 AnyStep = Strip | Empty | Codes | Pad | Split | Date | Timestamp | KeepForm
-Beginning = Concat | Constant
+Beginning = Concat | Constant | OnlyWhen
 
 _NIK_SHAPED = "(?:" + "|".join(sorted(PROVINCE_CODES[RegionSystem.KEMENDAGRI])) + ")[0-9]{14}"
 

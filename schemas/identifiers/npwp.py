@@ -7,14 +7,8 @@ from typing import ClassVar
 
 from schemas.errors import IdentifierInvalid
 from schemas.identifiers import regions
-from schemas.identifiers.identifier import (
-    Identifier,
-    IdentifierCheck,
-    accepted,
-    digits_of,
-    invalid,
-    wrong_length,
-)
+from schemas.identifiers.digits import DigitsIdentifier, all_zeros
+from schemas.identifiers.identifier import IdentifierCheck, accepted, invalid
 from schemas.identifiers.nik import Nik
 from schemas.identifiers.regions import RegionSystem
 
@@ -32,7 +26,7 @@ class NpwpForm(StrEnum):
     """Sixteen digits of a series whose structure nobody has published."""
 
 
-class Npwp(Identifier):
+class Npwp(DigitsIdentifier):
     """A taxpayer's number, which keeps its form: only an organisation's 15 digits convert."""
 
     __slots__ = ()
@@ -40,17 +34,13 @@ class Npwp(Identifier):
     kind: ClassVar[str] = "npwp"
     title: ClassVar[str] = "NPWP"
     longest_value: ClassVar[int] = 16
+    lengths: ClassVar[tuple[int, ...]] = (15, 16)
     numeric_cells_lose_digits: ClassVar[bool] = True
 
     @classmethod
-    def _check(cls, text: str) -> IdentifierCheck:
-        digits = digits_of(text, cls.title)
-        if isinstance(digits, IdentifierCheck):
-            return digits
+    def _check_digits(cls, digits: str) -> IdentifierCheck:
         if len(digits) == 15:
             return _check_fifteen(digits, digits)
-        if len(digits) != 16:
-            return wrong_length(cls.title, "15 or 16", len(digits))
         if digits[0] == "0":
             return _check_fifteen(digits[1:], digits)
         return _check_sixteen(digits)
@@ -114,7 +104,7 @@ def luhn_holds(digits: str) -> bool:
 
 def _check_fifteen(fifteen: str, normalised: str) -> IdentifierCheck:
     if not fifteen.strip("0"):
-        return invalid("zeros", "The NPWP is all zeros.", "Leave it empty where there is none.")
+        return all_zeros(Npwp.title)
     if not luhn_holds(fifteen[:9]):
         return invalid(
             "check-digit",

@@ -9,7 +9,7 @@ from schemas.kinds.cell import CellInvalid, FastCell, Unrepresentable
 from schemas.kinds.identifier import IdentifierKind
 from schemas.kinds.kind import Kind
 from schemas.kinds.moments import DateKind, MomentKind
-from schemas.kinds.numbers import DecimalKind, IntegerKind
+from schemas.kinds.numbers import DecimalKind, IntegerKind, RupiahKind
 from schemas.kinds.text import BooleanKind, CodeKind, TextKind
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "IntegerKind",
     "Kind",
     "MomentKind",
+    "RupiahKind",
     "TextKind",
     "Unrepresentable",
 ]

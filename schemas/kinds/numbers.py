@@ -71,6 +71,16 @@ class IntegerKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class RupiahKind(IntegerKind):
+    """An amount of money in whole rupiah; sen are not in use, and grouping is never guessed."""
+
+    minimum: int = 0
+    maximum: int = 10**15 - 1
+
+    noun: ClassVar[str] = "amount in whole rupiah"
+
+
+@dataclass(frozen=True, slots=True)
 class DecimalKind(Kind):
     """A decimal number with at most six digits after the point, kept exactly."""
 
