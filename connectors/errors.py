@@ -12,13 +12,21 @@
     ├── PageUnreadable        a page is not what was agreed, or breaks its own rules
     ├── PageTooLarge          a page holds more than it may
     ├── KeyNotSelective       more rows share one key than a page can hold
-    └── CursorRepeated        the source sends the reader in a circle
+    ├── CursorRepeated        the source sends the reader in a circle
+    ├── NextLinkForeign       the next page is said to be at an address that nobody registered
+    ├── OutcomeReported       a FHIR server reports an error where a page is due
+    ├── FhirVersionRefused    a FHIR server, or a resource of it, is of another version
+    ├── HostKeyRefused        the SFTP server shows a key that nobody pinned
+    ├── ManifestUnreadable    a list of checksums is not one
+    ├── ChecksumWrong         a file is not the one that its list promises
+    └── FileTooLarge          a file, or what is packed in it, holds more than it may
     FixContract
     ├── ConfigurationInvalid  the connector's part of a contract is wrong
     └── TokenNotOurs          a page token belongs to another slice or another shape
 
-SQL and REST share `AgencyUnreachable`, `LoginRefused`, `AccessRefused` and `TlsRefused`. Every error says at
-which system, dataset, slice and page it happened. None carries a value or a secret.
+Every kind that speaks to a server shares `AgencyUnreachable`, `LoginRefused`, `AccessRefused` and
+`TlsRefused`. Every error says at which system, dataset, slice and page it happened. None carries a value or a
+secret.
 """
 
 from __future__ import annotations
@@ -35,8 +43,11 @@ __all__ = [
     "ConfigurationInvalid",
     "CursorRepeated",
     "DatasetMissing",
+    "FhirVersionRefused",
     "KeyNotSelective",
     "LookupTimedOut",
+    "NextLinkForeign",
+    "OutcomeReported",
     "PageTooLarge",
     "PageUnreadable",
     "Place",
@@ -57,6 +68,30 @@ class LookupTimedOut(RetryLater):
 
 class SourceInterrupted(RetryLater):
     """The line was cut in the middle of a page."""
+
+
+class DropIncomplete(RetryLater):
+    """No file of the drop is complete yet: the agency is still writing, or has left a file unlisted."""
+
+
+class FileReplaced(RetryLater):
+    """A file became another one between planning and the end of reading; the next batch reads the new one."""
+
+
+class HostKeyRefused(FixSource):
+    """The SFTP server shows a key that nobody pinned; nothing was sent to it."""
+
+
+class ManifestUnreadable(FixSource):
+    """A list of checksums is not one, or names something else than plain files."""
+
+
+class ChecksumWrong(FixSource):
+    """A file is not the one that its list promises."""
+
+
+class FileTooLarge(FixSource):
+    """A file, or what is packed in it, holds more than it may."""
 
 
 class DatasetMissing(FixSource):
@@ -94,6 +129,18 @@ class KeyNotSelective(FixSource):
 
 class CursorRepeated(FixSource):
     """The source sends the reader in a circle."""
+
+
+class NextLinkForeign(FixSource):
+    """The next page is said to be at an address that nobody registered."""
+
+
+class OutcomeReported(FixSource):
+    """A FHIR server reports an error where a page is due."""
+
+
+class FhirVersionRefused(FixSource):
+    """A FHIR server, or a resource of it, is of a version that was not agreed."""
 
 
 class ConfigurationInvalid(FixContract):

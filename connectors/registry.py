@@ -7,9 +7,19 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from connectors.configuration import RestConfiguration, SqlConfiguration, parse_configuration
+from connectors.configuration import (
+    AnyConfiguration,
+    FhirConfiguration,
+    FilesConfiguration,
+    RestConfiguration,
+    SqlConfiguration,
+    parse_configuration,
+)
 from connectors.endpoint import SqlEndpoint
 from connectors.errors import ConfigurationInvalid
+from connectors.fhir import FhirSource
+from connectors.fhir_lookup import FhirQuestion
+from connectors.fhir_service import FhirService
 from connectors.lookups import Question, TimedLookup, breaker_of
 from connectors.rest import RestSource
 from connectors.rest_lookup import RestQuestion
@@ -78,7 +88,11 @@ def open_source(
         endpoint = _sql_endpoint(configuration, system)
         password = secrets.resolve(configuration.password)
         return SqlSource(configuration, endpoint, password, system_id=system.system_id, columns=columns)
-    return RestSource(_service(configuration, system, secrets), columns=columns)
+    if isinstance(configuration, FhirConfiguration):
+        return FhirSource(_fhir_service(configuration, system, secrets), columns=columns)
+    if isinstance(configuration, RestConfiguration):
+        return RestSource(_rest_service(configuration, system, secrets), columns=columns)
+    raise ConfigurationInvalid([f"no source of kind {configuration.kind} is built in"])
 
 
 def open_lookup(
@@ -92,21 +106,11 @@ def open_lookup(
         ConfigurationInvalid: When the contract names no `lookup_key`, or is wrong.
     """
     configuration = _configuration(binding, system)
-    if not configuration.lookup_key:
-        raise ConfigurationInvalid(["the contract names no lookup_key, so its system cannot be asked live"])
-    question: Question
-    if isinstance(configuration, SqlConfiguration):
-        password = secrets.resolve(configuration.password)
-        question = SqlQuestion(
-            configuration,
-            _sql_endpoint(configuration, system),
-            password,
-            system_id=system.system_id,
-            columns=columns,
+    if not _key_of(configuration):
+        raise ConfigurationInvalid(
+            ["the contract names no lookup_key (for FHIR: lookup), so its system cannot be asked live"]
         )
-    else:
-        service = _service(configuration, system, secrets, Manner.live(configuration))
-        question = RestQuestion(service, columns=columns)
+    question = _question(configuration, system, secrets, columns)
     return TimedLookup(question, breaker_of(system.system_id, system.endpoint_url))
 
 
@@ -116,10 +120,34 @@ def lookup_key(binding: Binding) -> tuple[str, ...]:
     Raises:
         ConfigurationInvalid: With everything that is wrong in the binding.
     """
-    return parse_configuration(binding.kind, dict(binding.config)).lookup_key
+    return _key_of(parse_configuration(binding.kind, dict(binding.config)))
 
 
-def _configuration(binding: Binding, system: RegisteredSystem) -> SqlConfiguration | RestConfiguration:
+def _key_of(configuration: AnyConfiguration) -> tuple[str, ...]:
+    return () if isinstance(configuration, FilesConfiguration) else configuration.lookup_key
+
+
+def _question(
+    configuration: AnyConfiguration, system: RegisteredSystem, secrets: Secrets, columns: Sequence[str]
+) -> Question:
+    if isinstance(configuration, SqlConfiguration):
+        return SqlQuestion(
+            configuration,
+            _sql_endpoint(configuration, system),
+            secrets.resolve(configuration.password),
+            system_id=system.system_id,
+            columns=columns,
+        )
+    if isinstance(configuration, FhirConfiguration):
+        manner = Manner.live(configuration)
+        return FhirQuestion(_fhir_service(configuration, system, secrets, manner), columns=columns)
+    if isinstance(configuration, RestConfiguration):
+        manner = Manner.live(configuration)
+        return RestQuestion(_rest_service(configuration, system, secrets, manner), columns=columns)
+    raise ConfigurationInvalid([f"a system of kind {configuration.kind} cannot be asked live"])
+
+
+def _configuration(binding: Binding, system: RegisteredSystem) -> AnyConfiguration:
     if binding.system_id != system.system_id:
         raise ConfigurationInvalid(["the system given is not the one that the contract names"])
     return parse_configuration(binding.kind, dict(binding.config))
@@ -134,10 +162,24 @@ def _sql_endpoint(configuration: SqlConfiguration, system: RegisteredSystem) -> 
     )
 
 
-def _service(
+def _rest_service(
     configuration: RestConfiguration, system: RegisteredSystem, secrets: Secrets, manner: Manner | None = None
 ) -> RestService:
     return RestService.open(
+        configuration,
+        system_id=system.system_id,
+        address=system.endpoint_url,
+        ca_pem=system.ca_certificate_pem,
+        client_id=secrets.resolve(configuration.client_id),
+        client_secret=secrets.resolve(configuration.client_secret),
+        manner=manner,
+    )
+
+
+def _fhir_service(
+    configuration: FhirConfiguration, system: RegisteredSystem, secrets: Secrets, manner: Manner | None = None
+) -> FhirService:
+    return FhirService.open(
         configuration,
         system_id=system.system_id,
         address=system.endpoint_url,

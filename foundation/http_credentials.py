@@ -73,6 +73,8 @@ class OAuth2ClientCredentials:
         client_secret: Our secret there.
         scope: What we ask for, where the endpoint wants to know.
         in_body: Send name and secret in the form instead of in the ``Authorization`` header.
+        pause_after_refusal: Seconds for which a refused login is not tried again; some endpoints lock out
+            whoever tries too often.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class OAuth2ClientCredentials:
         *,
         scope: str | None = None,
         in_body: bool = False,
+        pause_after_refusal: float = 0.0,
     ) -> None:
         self._client = client
         self._token_url = token_url
@@ -91,6 +94,8 @@ class OAuth2ClientCredentials:
         self._client_secret = client_secret
         self._scope = scope
         self._in_body = in_body
+        self._pause = pause_after_refusal
+        self._refused_until = 0.0
         self._lock = threading.Lock()
         self._token: str | None = None
         self._ends_at = 0.0
@@ -114,6 +119,9 @@ class OAuth2ClientCredentials:
         return True
 
     def _fetch(self) -> None:
+        wait = self._refused_until - time.monotonic()
+        if wait > 0:
+            raise _refused(f"It was refused a moment ago, and is not tried again for {wait:.0f} s")
         form, headers = {"grant_type": "client_credentials"}, {}
         if self._scope:
             form["scope"] = self._scope
@@ -127,11 +135,8 @@ class OAuth2ClientCredentials:
                 "POST", self._token_url, form=form, headers=headers, idempotent=True, anonymous=True
             )
         except (LoginRefused, RequestRefused) as error:
-            raise LoginRefused(
-                "The token endpoint does not accept our name and secret",
-                remedy="Check client id and secret of the system, and that they have not been withdrawn",
-                **error.attributes,
-            ) from None
+            self._refused_until = time.monotonic() + self._pause
+            raise _refused(**error.attributes) from None
         self._accept(reply)
 
     def _accept(self, reply: Any) -> None:
@@ -141,10 +146,25 @@ class OAuth2ClientCredentials:
                 "The token endpoint answered without an access token",
                 remedy="Check the address of the token endpoint",
             )
-        life = reply.get("expires_in", _DEFAULT_LIFE)
-        seconds = float(life) if isinstance(life, int | float) else _DEFAULT_LIFE
+        seconds = _seconds(reply.get("expires_in"))
         self._token = token
         self._ends_at = time.monotonic() + max(_SHORTEST_LIFE, seconds - min(30.0, seconds * 0.1))
+
+
+def _seconds(life: Any) -> float:
+    """How long a token lasts; some endpoints say it as text."""
+    if isinstance(life, str) and life.isascii() and life.isdigit():
+        return float(life[:9])
+    return float(life) if isinstance(life, int | float) else _DEFAULT_LIFE
+
+
+def _refused(why: str = "", **facts: Any) -> LoginRefused:
+    return LoginRefused(
+        "The token endpoint does not accept our name and secret",
+        why=why,
+        remedy="Check client id and secret of the system, and that they have not been withdrawn",
+        **facts,
+    )
 
 
 def _basic(user: str, password: str) -> str:
