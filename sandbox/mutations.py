@@ -25,7 +25,8 @@ ABSURD = date(2926, 2, 3)
 
 
 _DISTRICT_OF = """
-SELECT format('%%s%%s%%s', no_prop, no_kab, lpad(no_kec::text, 2, '0')) FROM biodata_wni WHERE nik = %s LIMIT 1
+SELECT format('%%s%%s%%s', no_prop, no_kab, lpad(no_kec::text, 2, '0'))
+FROM biodata_wni WHERE nik = %s LIMIT 1
 """
 _CHILD_OF = """
 INSERT INTO biodata_wni (nik, no_kk, nama_lgkp, tmpt_lhr, tgl_lhr, jenis_klmin, stat_kwn, stat_hbkel, nik_ibu,

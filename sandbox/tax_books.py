@@ -5,15 +5,50 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from sandbox.columns import TAX_COLUMNS
+from sandbox.columns import PROPERTY_TAX_COLUMNS, TAX_COLUMNS, TAXPAYER_COLUMNS, Columns, shaped
 
-_ON_THE_WIRE = ["nama_wp", "npwp", "npwp16", "tahun_kswp", "status_kswp", "alasan", "tanggal_terbit"]
+_SENT_AS_NUMBER = "nomor_sebagai_angka"
+_NEVER_SENT = ("diubah", _SENT_AS_NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection of the web service.
+
+    Attributes:
+        name: Name of its books, and of the table of a population that fills them.
+        path: Where it is served.
+        columns: The columns of its books.
+        keys: The fields by which one may search it; every one that is given has to match.
+        omits_nulls: Whether an empty field is left out of a record.
+    """
+
+    name: str
+    path: str
+    columns: Columns
+    keys: tuple[str, ...]
+    omits_nulls: bool = False
+
+
+STANDING = Collection("tax", "/v1/kswp", TAX_COLUMNS, ("npwp16", "tahun_kswp"), omits_nulls=True)
+TAXPAYERS = Collection("taxpayers", "/v1/wajib-pajak", TAXPAYER_COLUMNS, ("npwp16", "npwp"))
+PROPERTY_TAX = Collection(
+    "property_tax",
+    "/v1/pbb",
+    PROPERTY_TAX_COLUMNS,
+    (
+        "subjekPajakId", "tahunPajak", "kdPropinsi", "kdDati2", "kdKecamatan", "kdKelurahan", "kdBlok",
+        "noUrut", "kdJnsOp",
+    ),
+)  # fmt: skip
+COLLECTIONS = (STANDING, TAXPAYERS, PROPERTY_TAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +62,12 @@ class BooksPage:
 
 
 class TaxBooks:
-    """The office's rows, in the order in which they were entered."""
+    """The rows of one collection, in the order in which they were entered."""
 
-    def __init__(self) -> None:
+    def __init__(self, collection: Collection = STANDING) -> None:
+        self.collection = collection
         self._lock = threading.Lock()
-        self._rows = pl.DataFrame(schema=TAX_COLUMNS)
+        self._rows = pl.DataFrame(schema=collection.columns)
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -42,7 +78,7 @@ class TaxBooks:
     @rows.setter
     def rows(self, frame: pl.DataFrame) -> None:
         with self._lock:
-            self._rows = frame.select(pl.col(name).cast(kind) for name, kind in TAX_COLUMNS.items())
+            self._rows = shaped(frame, self.collection.columns)
 
     def page(self, cursor: str | None, limit: int, changed_since: datetime | None) -> BooksPage:
         """Turn to a page.
@@ -54,7 +90,7 @@ class TaxBooks:
         begin = read_cursor(cursor) if cursor else 0
         end = begin + limit
         return BooksPage(
-            records=on_the_wire(rows.slice(begin, limit)),
+            records=self._sent(rows.slice(begin, limit)),
             next_cursor=make_cursor(end) if end < rows.height else None,
             total=rows.height,
             number=begin // limit,
@@ -75,20 +111,29 @@ class TaxBooks:
             pl.when(chosen).then(pl.lit(now)).otherwise("diubah").alias("diubah"),
         )
 
-    def search(self, npwp16: str) -> list[dict[str, Any]]:
-        """Find the records of a number."""
-        return on_the_wire(self.rows.filter(pl.col("npwp16") == npwp16))
+    def search(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Find the records of a number.
+
+        Raises:
+            ValueError: When nothing is asked for, or something by which one may not search.
+        """
+        if not wanted or not set(wanted) <= set(self.collection.keys):
+            raise ValueError("not a question to this collection")
+        return self._sent(self.rows.filter(pl.col(name) == str(value) for name, value in wanted.items()))
+
+    def _sent(self, rows: pl.DataFrame) -> list[dict[str, Any]]:
+        return on_the_wire(rows, omits_nulls=self.collection.omits_nulls)
 
 
-def on_the_wire(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON objects: empty fields are left out, and some numbers are sent as numbers, an old error."""
-    records = []
-    for row in rows.select(*_ON_THE_WIRE, "nomor_sebagai_angka").to_dicts():
-        as_number = row.pop("nomor_sebagai_angka")
-        record = {name: value for name, value in row.items() if value is not None}
+def on_the_wire(rows: pl.DataFrame, *, omits_nulls: bool = True) -> list[dict[str, Any]]:
+    """Rows as JSON objects: empty fields may be left out, some numbers are sent as numbers, an old error."""
+    as_numbers = rows[_SENT_AS_NUMBER].to_list() if _SENT_AS_NUMBER in rows.columns else []
+    records = rows.drop(_NEVER_SENT, strict=False).to_dicts()
+    if omits_nulls:
+        records = [{name: value for name, value in row.items() if value is not None} for row in records]
+    for record, as_number in zip(records, as_numbers, strict=False):
         if as_number and str(record.get("npwp16", "")).isdigit():
             record["npwp16"] = int(record["npwp16"])
-        records.append(record)
     return records
 
 

@@ -1,4 +1,4 @@
-"""The practice tax office: tax standing over REST, with OAuth 2, cursor pages and pauses."""
+"""The practice tax office: taxpayers, standing and property tax over REST, with OAuth 2, pages and pauses."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from foundation.files import read_private, write_private
 from foundation.tls import LocalAuthority
 from sandbox.faults import FaultBoard
 from sandbox.population import Population
-from sandbox.tax_books import TaxBooks
+from sandbox.tax_books import COLLECTIONS, STANDING, TaxBooks
 from sandbox.tax_service import Desk, create_service
 from sandbox.web_server import WebServer
 
 CLIENT_ID = "lintas-diskominfo-mojokerto"
 HOST = "localhost"
-_BOOKS = "tax.parquet"
 
 
 class TaxOffice:
-    """One collection of records, one client that may read it, and switches for what may go wrong."""
+    """Three collections of records, one client that may read them, and switches for what may go wrong."""
 
     def __init__(self, directory: Path, authority: LocalAuthority) -> None:
         self.directory = directory
         self.authority = authority
         self.faults = FaultBoard()
-        self.books = TaxBooks()
+        self.shelf = {each.name: TaxBooks(each) for each in COLLECTIONS}
         self._server: WebServer | None = None
         self._desk: Desk | None = None
+
+    @property
+    def books(self) -> TaxBooks:
+        """The books of tax standing."""
+        return self.shelf[STANDING.name]
 
     @property
     def port(self) -> int:
@@ -65,7 +69,7 @@ class TaxOffice:
                 write_private(self.directory / name, f"{secrets.token_urlsafe(24)}\n".encode())
         self._recall()
         self._desk = Desk(CLIENT_ID, self.client_secret, token_seconds=token_seconds, pause_every=pause_every)
-        service = create_service(self.books, self._desk, self.faults, self.practice_key)
+        service = create_service(self.shelf, self._desk, self.faults, self.practice_key)
         certificate, key = self.authority.issue("tax-office", [HOST, "127.0.0.1"])
         self._server = WebServer(service, certificate, key)
         self._server.start(port)
@@ -100,21 +104,26 @@ class TaxOffice:
 
     def load(self, population: Population) -> None:
         """Put a population into the books, in place of what they hold."""
-        self.books.rows = population.tax
+        for name, books in self.shelf.items():
+            books.rows = getattr(population, name)
         self._save()
 
     @property
     def is_loaded(self) -> bool:
         """Whether there is anything in the books."""
-        return self.books.rows.height > 0
+        return all(books.rows.height > 0 for books in self.shelf.values())
 
     def _save(self) -> None:
-        if self.is_loaded:
-            buffer = io.BytesIO()
-            self.books.rows.write_parquet(buffer)
-            write_private(self.directory / _BOOKS, buffer.getvalue())
+        for name, books in self.shelf.items():
+            if books.rows.height:
+                buffer = io.BytesIO()
+                books.rows.write_parquet(buffer)
+                write_private(self._stored(name), buffer.getvalue())
 
     def _recall(self) -> None:
-        stored = self.directory / _BOOKS
-        if not self.is_loaded and stored.exists():
-            self.books.rows = pl.read_parquet(stored)
+        for name, books in self.shelf.items():
+            if not books.rows.height and self._stored(name).exists():
+                books.rows = pl.read_parquet(self._stored(name))
+
+    def _stored(self, name: str) -> Path:
+        return self.directory / f"{name}.parquet"

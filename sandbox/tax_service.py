@@ -9,7 +9,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from sandbox.faults import FaultBoard, FaultKind
-from sandbox.tax_books import BooksPage, TaxBooks, make_cursor
+from sandbox.tax_books import STANDING, BooksPage, TaxBooks, make_cursor
 
 _LONGEST_PAGE = 1_000
 _MAINTENANCE = "<!doctype html><html><body><h1>Sistem sedang dalam pemeliharaan</h1></body></html>"
@@ -73,35 +73,29 @@ class Desk:
             return bool(self._pause_every) and self._calls % self._pause_every == 3 % self._pause_every
 
 
-def create_service(books: TaxBooks, desk: Desk, faults: FaultBoard, practice_key: str) -> FastAPI:
-    """Make the web service."""
-    counter = _Counter(books, desk, faults, practice_key)
-    service = FastAPI(title="KSWP (practice)", docs_url=None, redoc_url=None, openapi_url=None)
+def create_service(
+    shelf: Mapping[str, TaxBooks], desk: Desk, faults: FaultBoard, practice_key: str
+) -> FastAPI:
+    """Make the web service: a listing and a search of each book on the shelf."""
+    counter = _Counter(shelf, desk, faults, practice_key)
+    service = FastAPI(title="Tax office (practice)", docs_url=None, redoc_url=None, openapi_url=None)
     service.add_api_route("/oauth/token", counter.token, methods=["POST"], response_model=None)
-    service.add_api_route("/v1/kswp", counter.listing, methods=["GET"], response_model=None)
-    service.add_api_route("/v1/kswp/search", counter.search, methods=["POST"], response_model=None)
+    for books in shelf.values():
+        window, path = _Window(books, desk, faults), books.collection.path
+        service.add_api_route(path, window.listing, methods=["GET"], response_model=None)
+        service.add_api_route(f"{path}/search", window.search, methods=["POST"], response_model=None)
     service.add_api_route("/practice/faults", counter.switch, methods=["POST"], response_model=None)
     service.add_api_route("/practice/standing", counter.standing, methods=["POST"], response_model=None)
     return service
 
 
-class _Counter:
-    """Where requests are answered."""
+class _Window:
+    """Where one collection is given out."""
 
-    def __init__(self, books: TaxBooks, desk: Desk, faults: FaultBoard, practice_key: str) -> None:
+    def __init__(self, books: TaxBooks, desk: Desk, faults: FaultBoard) -> None:
         self._books = books
         self._desk = desk
         self._faults = faults
-        self._practice_key = practice_key
-
-    async def token(self, request: Request) -> Response:
-        """Give a token for client credentials."""
-        form = parse_qs((await request.body()).decode(errors="replace"))
-        client_id, secret = _client(request, form)
-        if form.get("grant_type") != ["client_credentials"]:
-            return JSONResponse({"error": "unsupported_grant_type"}, 400)
-        given = self._desk.give_token(client_id, secret)
-        return JSONResponse(given) if given else JSONResponse({"error": "invalid_client"}, 401)
 
     async def listing(
         self, request: Request, limit: int = 100, cursor: str | None = None, changed_since: str | None = None
@@ -121,12 +115,33 @@ class _Counter:
         if refusal:
             return refusal
         try:
-            npwp16 = str(json.loads(await request.body())["npwp16"])
-        except (ValueError, KeyError, TypeError):
+            found = self._books.search(dict(json.loads(await request.body())))
+        except (ValueError, TypeError):
             return JSONResponse({"error": "invalid_request"}, 400)
         if self._faults.strikes(FaultKind.SOMEONE_ELSE):
-            return JSONResponse({"data": self._books.page(None, 1, None).records})
-        return JSONResponse({"data": self._books.search(npwp16)})
+            found = self._books.page(None, 1, None).records
+        return JSONResponse({"data": found})
+
+
+class _Counter:
+    """Where tokens are given and practice switches are thrown."""
+
+    def __init__(
+        self, shelf: Mapping[str, TaxBooks], desk: Desk, faults: FaultBoard, practice_key: str
+    ) -> None:
+        self._shelf = shelf
+        self._desk = desk
+        self._faults = faults
+        self._practice_key = practice_key
+
+    async def token(self, request: Request) -> Response:
+        """Give a token for client credentials."""
+        form = parse_qs((await request.body()).decode(errors="replace"))
+        client_id, secret = _client(request, form)
+        if form.get("grant_type") != ["client_credentials"]:
+            return JSONResponse({"error": "unsupported_grant_type"}, 400)
+        given = self._desk.give_token(client_id, secret)
+        return JSONResponse(given) if given else JSONResponse({"error": "invalid_client"}, 401)
 
     async def switch(self, request: Request) -> Response:
         """Throw a practice switch, or turn everything off with `null`."""
@@ -145,7 +160,7 @@ class _Counter:
         if not self._is_practice(request):
             return JSONResponse({"error": "forbidden"}, 403)
         wanted = json.loads(await request.body())
-        self._books.set_standing(str(wanted["npwp16"]), str(wanted["status"]))
+        self._shelf[STANDING.name].set_standing(str(wanted["npwp16"]), str(wanted["status"]))
         return JSONResponse({})
 
     def _is_practice(self, request: Request) -> bool:
