@@ -20,14 +20,13 @@ from schemas.mapping_reading import MappingReader, read_source_key
 from schemas.marked_yaml import MarkedDocument, Path, YamlProblem, read_marked_yaml
 from schemas.odcs import read_standard
 from schemas.problems import Problems
-from schemas.quality import QualityRule, read_rule
+from schemas.quality import DATASET_ID, QualityRule, read_rule
 from schemas.record_types import RecordType, record_type
 
 SUFFIX = ".odcs.yaml"
 API_VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 _SEMVER = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
-_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _ORDERED = frozenset({"bigint", "date", "timestamptz"})
 _CRON: TypeAdapter[str] = TypeAdapter(Cron)
 
@@ -111,7 +110,7 @@ class _Reader:
     def _identity(self) -> tuple[str, str]:
         identity = self.standard.id or ""
         agency, _, dataset = identity.partition("/")
-        if not _ID.fullmatch(identity):
+        if not DATASET_ID.fullmatch(identity):
             self._problem(
                 "id", "id", "The id of a contract is the dataset's: <agency>/<dataset>.",
                 "Write it in lower case with hyphens, such as dukcapil-mojokerto/persons.",

@@ -98,6 +98,12 @@ def load_contracts(directory: Path | str | None = None, *, collect: bool = False
         if contract is not None and not problems.found:
             contracts[contract.id] = contract
         found.extend(problems.found)
+    for contract in list(contracts.values()):
+        problems = Problems(_label(contract.path) if contract.path else contract.id)
+        _check_references(contract, contracts, problems)
+        if problems.found:
+            del contracts[contract.id]
+            found.extend(problems.found)
     if found and not collect:
         raise ContractInvalid(found)
     return ContractSet(contracts, tuple(found))
@@ -123,6 +129,28 @@ def _check_against(contract: Contract, others: Mapping[str, Contract], problems:
                 ("schema", 0, "name"), "type-name",
                 f"The record type {mine.name} is declared differently by {other.id}.",
                 "Declare the same properties, or choose another name.",
+            )  # fmt: skip
+
+
+def _check_references(contract: Contract, others: Mapping[str, Contract], problems: Problems) -> None:
+    """A dataset that is not loaded here may come later; a name nearly that of a loaded one is a slip."""
+    for rule in contract.quality:
+        if rule.reference is None:
+            continue
+        wanted = rule.reference.dataset
+        other = others.get(wanted)
+        near = {each.dataset: each.id for each in others.values() if each.agency == wanted.partition("/")[0]}
+        close = difflib.get_close_matches(wanted.partition("/")[2], near, n=1, cutoff=0.8)
+        if other is None and close:
+            problems.add(
+                (), "quality", f"The rule {rule.name} looks for records of '{wanted}', which is not loaded.",
+                f"Did you mean {near[close[0]]}?", line=rule.line,
+            )  # fmt: skip
+        if other is not None and rule.reference.field not in other.fields:
+            problems.add(
+                (), "quality",
+                f"The rule {rule.name} looks for {rule.reference.field}, which {wanted} has not.",
+                f"Name a field that it maps: {', '.join(other.fields)}.", line=rule.line,
             )  # fmt: skip
 
 

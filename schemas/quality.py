@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from open_data_contract_standard.model import DataQuality
 
@@ -24,6 +25,8 @@ class Metric(StrEnum):
     INVALID_VALUES = "invalidValues"
     DUPLICATE_VALUES = "duplicateValues"
     ROW_COUNT = "rowCount"
+    DANGLING_REFERENCES = "danglingReferences"
+    """Rows whose value names no open record of another dataset; not of ODCS, which knows no other dataset."""
 
 
 class Severity(StrEnum):
@@ -68,6 +71,21 @@ class Comparison(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetReference:
+    """What a value should name: an open record of another dataset.
+
+    Attributes:
+        dataset: ``<agency>/<dataset>``; until it was published once, the rule cannot be checked.
+        field: The canonical field of the other dataset that carries the same value.
+        when: Only rows are looked at whose field has one of the values, for every field named.
+    """
+
+    dataset: str
+    field: str
+    when: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class QualityRule:
     """One rule over a batch.
 
@@ -81,6 +99,7 @@ class QualityRule:
         severity: What a broken rule does.
         dimension: What it says about the data.
         valid_values: For ``invalidValues``: the closed list.
+        reference: For ``danglingReferences``: the other dataset.
         description: For people.
         line: Where it stands in the contract.
     """
@@ -94,6 +113,7 @@ class QualityRule:
     severity: Severity = Severity.ERROR
     dimension: Dimension = Dimension.COMPLETENESS
     valid_values: tuple[str, ...] = ()
+    reference: DatasetReference | None = None
     description: str = ""
     line: int | None = field(default=None, compare=False)
 
@@ -123,7 +143,10 @@ _DEFAULT_DIMENSION = {
     Metric.INVALID_VALUES: Dimension.CONFORMITY,
     Metric.DUPLICATE_VALUES: Dimension.UNIQUENESS,
     Metric.ROW_COUNT: Dimension.COVERAGE,
+    Metric.DANGLING_REFERENCES: Dimension.CONSISTENCY,
 }
+DATASET_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_REFERENCE_ARGUMENTS = frozenset({"properties", "dataset", "referencedProperty", "when"})
 
 
 def read_rule(
@@ -173,6 +196,7 @@ class _Reader:
             dimension=self._choice("dimension", Dimension, self.quality.dimension)
             or _DEFAULT_DIMENSION[metric],
             valid_values=self._valid_values(metric, fields),
+            reference=self._reference(fields) if metric is Metric.DANGLING_REFERENCES else None,
             description=self.quality.description or "",
             line=self.problems.line(self.path),
         )
@@ -234,6 +258,39 @@ class _Reader:
             "arguments", "The rule does not say which values are valid.", "Add arguments.validValues."
         )
         return ()
+
+    def _reference(self, fields: tuple[str, ...]) -> DatasetReference | None:
+        given = self.quality.arguments or {}
+        unknown = sorted(set(map(str, given)) - _REFERENCE_ARGUMENTS)
+        if unknown:
+            self._problem(
+                "arguments", f"The rule has arguments that are not known here: {', '.join(unknown)}.",
+                f"Known are: {', '.join(sorted(_REFERENCE_ARGUMENTS))}.",
+            )  # fmt: skip
+        if len(fields) != 1:
+            self._problem(
+                "arguments", "A reference is of exactly one field.", "Put the rule below that property."
+            )
+        dataset, field = str(given.get("dataset", "")), str(given.get("referencedProperty", ""))
+        if not DATASET_ID.fullmatch(dataset) or not field:
+            self._problem(
+                "arguments", "The rule does not say which records it looks for.",
+                "Add arguments.dataset (<agency>/<dataset>) and arguments.referencedProperty.",
+            )  # fmt: skip
+        return DatasetReference(dataset, field, self._scope(given.get("when") or {}))
+
+    def _scope(self, given: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        scope = {}
+        for name, values in given.items() if isinstance(given, dict) else [("", [])]:
+            column = self.record_type.column(str(name))
+            codes = [str(value) for value in values] if isinstance(values, list) else []
+            if column is None or not column.codes or not codes or set(codes) - set(column.codes):
+                self._problem(
+                    "arguments", "The scope of the rule is no list of codes of fields of the record type.",
+                    "Write when: {status: [approved, warned]}, with codes from the field's own list.",
+                )  # fmt: skip
+            scope[str(name)] = tuple(codes)
+        return tuple(sorted(scope.items()))
 
     def _problem(self, key: str | None, message: str, remedy: str) -> None:
         self.problems.add((*self.path, key) if key else self.path, "quality", message, remedy)
