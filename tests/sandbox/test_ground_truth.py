@@ -9,7 +9,7 @@ import pytest
 
 from connectors.rest import frame_of
 from sandbox import FIXED, Population
-from sandbox.injection import DEATHS, PERSONS, TAX
+from sandbox.datasets import BIRTHS, DATASETS, DEATHS, PATIENTS, PERSONS, TAX, TAX_OFFICE
 from sandbox.tax_books import on_the_wire
 from schemas.contract import Contract
 from schemas.contracts import load_contracts
@@ -21,15 +21,14 @@ POPULATION = Population.generate(6_000, seed=3, error_rate=0.02)
 
 def mapped(contract: Contract) -> Mapped:
     columns = list(contract.source_columns)
-    frames = {PERSONS: POPULATION.persons, DEATHS: POPULATION.deaths}
-    if contract.id == TAX:
-        frame = frame_of(on_the_wire(POPULATION.tax), columns, dataset=TAX, omits_nulls=True)
-    else:
-        frame = frames[contract.id].select(columns)
-    return compile_mapping(contract).apply(frame, 0)
+    frame = POPULATION.table(contract.id)
+    if contract.id.startswith(TAX_OFFICE):
+        records = on_the_wire(frame, omits_nulls=contract.id == TAX)
+        frame = frame_of(records, columns, dataset=contract.id, omits_nulls=True)
+    return compile_mapping(contract).apply(frame.select(columns), 0)
 
 
-@pytest.fixture(scope="module", params=[PERSONS, DEATHS, TAX])
+@pytest.fixture(scope="module", params=DATASETS)
 def contract(request: pytest.FixtureRequest) -> Contract:
     return next(each for each in load_contracts(CONTRACTS) if each.id == request.param)
 
@@ -46,14 +45,19 @@ def test_every_error_of_a_row_is_found_and_nothing_else_is(contract: Contract) -
     assert injected
 
 
-def test_fixed_people_pass_except_by_design(contract: Contract) -> None:
-    column = "npwp" if contract.id == TAX else "nik"
+@pytest.mark.parametrize(
+    ("dataset", "column", "expected"),
+    [
+        (PERSONS, "nik", {person.nik for person in FIXED.all()}),
+        (BIRTHS, "nik", {person.nik for person in FIXED.all() if person.has_birth_deed}),
+        (DEATHS, "nik", {FIXED.deceased.nik, FIXED.dead_owner.nik}),
+        (TAX, "npwp", {person.nik for person in FIXED.all() if person.tax.value}),
+        (PATIENTS, "nik", {person.nik for person in FIXED.all() if not person.is_newborn_patient}),
+    ],
+)
+def test_fixed_people_pass_except_by_design(dataset: str, column: str, expected: set[str]) -> None:
+    contract = next(each for each in load_contracts(CONTRACTS) if each.id == dataset)
     accepted = set(mapped(contract).accepted.get_column(column).cast(pl.String))
-    expected = {
-        PERSONS: {person.nik for person in FIXED.all()},
-        DEATHS: {FIXED.deceased.nik},
-        TAX: {person.nik for person in FIXED.all() if person.tax.value},
-    }[contract.id]
     assert expected <= accepted
-    if contract.id == DEATHS:
+    if dataset == DEATHS:
         assert FIXED.death_quarantined.nik not in accepted

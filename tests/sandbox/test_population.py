@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import FIXED, Population, PracticePerson
-from sandbox.columns import DEATH_COLUMNS, PERSON_COLUMNS, TAX_COLUMNS
-from sandbox.injection import DEATHS, PERSONS, TAX
+from sandbox.columns import TABLES
+from sandbox.datasets import DATASETS, PERSONS
 from sandbox.tax_registers import npwp15
 
 PEOPLE = 3_000
@@ -38,9 +38,8 @@ def luhn(digits: str) -> bool:
 
 def test_the_same_seed_gives_the_same_people(population: Population) -> None:
     again = Population.generate(PEOPLE, seed=7)
-    assert again.persons.equals(population.persons)
-    assert again.deaths.equals(population.deaths)
-    assert again.tax.equals(population.tax)
+    assert all(again.table(dataset).equals(population.table(dataset)) for dataset in DATASETS)
+    assert again.moves.equals(population.moves)
     assert again.errors == population.errors
 
 
@@ -116,19 +115,18 @@ def test_many_rows_share_the_night_of_the_migration(clean: Population) -> None:
     assert clean.persons["last_sync"].value_counts(sort=True)["count"][0] > PEOPLE / 5
 
 
-def test_every_injected_error_is_written_down_where_it_is(population: Population, clean: Population) -> None:
-    tables = {PERSONS: population.persons, DEATHS: population.deaths, TAX: population.tax}
-    originals = {PERSONS: clean.persons, DEATHS: clean.deaths, TAX: clean.tax}
-    spoiled = {(error.dataset, error.row) for error in population.errors if error.kind != "duplicate-key"}
-    by_design = {FIXED.death_quarantined.nik}
-    for dataset, table in tables.items():
-        original = originals[dataset]
-        changed = {(dataset, row) for row in range(original.height) if table.row(row) != original.row(row)}
-        assert changed == {each for each in spoiled if each[0] == dataset} - {
-            (DEATHS, row)
-            for row in range(original.height)
-            if dataset == DEATHS and original["nik"][row] in by_design
-        }
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_injected_error_is_written_down_where_it_is(
+    population: Population, clean: Population, dataset: str
+) -> None:
+    table, original = population.table(dataset), clean.table(dataset)
+    spoiled = {
+        error.row
+        for error in population.errors
+        if error.dataset == dataset and error.kind != "duplicate-key" and not error.by_design
+    }
+    assert {row for row in range(original.height) if table.row(row) != original.row(row)} == spoiled
+    assert spoiled
 
 
 def test_the_rate_of_errors_is_small_and_as_asked(population: Population) -> None:
@@ -140,6 +138,7 @@ def test_both_rows_of_a_duplicate_key_are_named(population: Population) -> None:
     doubled = [e for e in population.errors if e.kind == "duplicate-key" and e.dataset == PERSONS]
     rows = population.persons[[error.row for error in doubled]]
     assert rows["nik"].value_counts()["count"].unique().to_list() == [2]
+    assert FIXED.shared_nik.nik in rows["nik"]
 
 
 def test_fixed_people_are_in_every_population_untouched(population: Population) -> None:
@@ -171,7 +170,6 @@ def test_a_guest_lives_in_the_city_like_a_fixed_person() -> None:
     assert population.persons.filter(pl.col("nik") == guest.nik)["nama_lgkp"].to_list() == [guest.name]
 
 
-def test_the_tables_have_the_columns_that_the_contracts_name(population: Population) -> None:
-    assert population.persons.schema == pl.Schema(PERSON_COLUMNS)
-    assert population.deaths.schema == pl.Schema(DEATH_COLUMNS)
-    assert population.tax.schema == pl.Schema(TAX_COLUMNS)
+@pytest.mark.parametrize("table", TABLES)
+def test_the_tables_have_the_columns_that_the_offices_give_them(population: Population, table: str) -> None:
+    assert getattr(population, table).schema == pl.Schema(TABLES[table])
