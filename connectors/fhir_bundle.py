@@ -29,10 +29,10 @@ _NOT_TO_BE_IGNORED = frozenset({"modifierExtension", "implicitRules"})
 _PASSING = frozenset({"transient", "lock-error", "no-store", "exception", "timeout", "throttled"})
 _LASTING = frozenset(
     {
-        "business-rule", "code-invalid", "conflict", "deleted", "duplicate", "expired", "extension", "forbidden",
-        "incomplete", "informational", "invalid", "invariant", "login", "multiple-matches", "not-found",
-        "not-supported", "processing", "required", "security", "structure", "suppressed", "too-costly",
-        "too-long", "unknown", "value",
+        "business-rule", "code-invalid", "conflict", "deleted", "duplicate", "expired", "extension",
+        "forbidden", "incomplete", "informational", "invalid", "invariant", "login", "multiple-matches",
+        "not-found", "not-supported", "processing", "required", "security", "structure", "suppressed",
+        "too-costly", "too-long", "unknown", "value",
     }
 )  # fmt: skip
 _GRAVE = frozenset({"error", "fatal"})
