@@ -26,6 +26,15 @@ class EntryKind(StrEnum):
     EXCHANGE_ANSWERED = "exchange.answered"
     EXCHANGE_REFUSED = "exchange.refused"
     EXCHANGE_READ = "exchange.read"
+    EXCHANGE_REVIEWED = "exchange.reviewed"
+    EXCHANGE_PUSHED = "exchange.pushed"
+    NOTICE_DELIVERED = "notice.delivered"
+    NOTICE_DEAD = "notice.dead"
+    NOTICE_DROPPED = "notice.dropped"
+    NOTICE_READ = "notice.read"
+    NOTICE_RETRIED = "notice.retried"
+    NOTICE_DISCARDED = "notice.discarded"
+    WEBHOOK_CHANGED = "webhook.changed"
     LOOKUP_REQUESTED = "lookup.requested"
     LOOKUP_COMPLETED = "lookup.completed"
     CONSENT_GRANTED = "consent.granted"
@@ -194,6 +203,17 @@ _EXCHANGE_DETAILS = {
     "related_consent": "hash of the consent revision relied on for the related person",
     "lookups": "number of live questions that the answer rests on",
 }
+_NOTICE_DETAILS = {
+    "notice": "id of the notice, which is the id of the event",
+    "number": "number of the notice among those of its system",
+    "answer": "id of the answer that was reviewed",
+    "review": "id of the answer that the review gave",
+    "service": "service of the catalogue",
+    "attempts": "attempts made so far",
+    "problem": "code of the error that ended it",
+    "notices": "number of notices shown",
+    "since": "number of the notice after which was read",
+}
 _REFERRAL_DETAILS = {
     "referral": "id of the referral",
     "service": "service of the catalogue",
@@ -211,7 +231,6 @@ _LOOKUP_DETAILS = {
     "attempts": "attempts made",
     "status": "how the source answered",
     "lookup": "id that ties the completion to its request; a request without one was cut off",
-    "rows": "rows that the source answered with",
     "budget_milliseconds": "longest that was waited for the source",
     "related_decision": "id of the decision about the related person",
 }
@@ -268,6 +287,50 @@ KINDS: Mapping[EntryKind, KindRule] = {
     ),
     EntryKind.EXCHANGE_READ: _rule(
         "a stored answer was read again", "consumer outcome", _EXCHANGE, **_EXCHANGE_DETAILS
+    ),
+    EntryKind.EXCHANGE_REVIEWED: _rule(
+        "an answer was verified again, because what it relied on changed",
+        "consumer system purpose decision outcome",
+        _EXCHANGE,
+        **_EXCHANGE_DETAILS,
+        review="id of the answer that the review gave, where an outcome changed",
+        criteria="number of criteria whose outcome changed",
+    ),
+    EntryKind.EXCHANGE_PUSHED: _rule(
+        "a notice is about to be sent to a portal; written before the first attempt",
+        "consumer system purpose decision",
+        _EXCHANGE,
+        **_NOTICE_DETAILS,
+    ),
+    EntryKind.NOTICE_DELIVERED: _rule(
+        "a portal took a notice", "consumer system", _PERSON | {"purpose"}, **_NOTICE_DETAILS
+    ),
+    EntryKind.NOTICE_DEAD: _rule(
+        "a notice could not be delivered and waits for the operator",
+        "consumer system",
+        _PERSON | {"purpose"},
+        **_NOTICE_DETAILS,
+    ),
+    EntryKind.NOTICE_DROPPED: _rule(
+        "a notice was not sent, because nothing allows it any more",
+        "consumer system",
+        _PERSON | _RIGHT,
+        **_NOTICE_DETAILS,
+    ),
+    EntryKind.NOTICE_READ: _rule(
+        "a portal read its notices by itself", "consumer system", frozenset(), **_NOTICE_DETAILS
+    ),
+    EntryKind.NOTICE_RETRIED: _rule(
+        "the operator let a notice be sent again", "actor", _PERSON | {"purpose"}, **_NOTICE_DETAILS
+    ),
+    EntryKind.NOTICE_DISCARDED: _rule(
+        "the operator gave a notice up", "actor", _PERSON | {"purpose"}, **_NOTICE_DETAILS
+    ),
+    EntryKind.WEBHOOK_CHANGED: _rule(
+        "where a portal is told of changes was registered, approved, paused or removed",
+        "system outcome",
+        frozenset(),
+        host="host and port of the address",
     ),
     EntryKind.LOOKUP_REQUESTED: _rule(
         "a live question to a source is about to be sent",

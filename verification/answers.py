@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,6 +58,10 @@ INSERT INTO verification.answer ({_COLUMNS})
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS} FROM verification.answer WHERE answer_id = %s AND system = %s"  # noqa: S608
+_WATCHED = f"""
+SELECT {_COLUMNS} FROM verification.answer a
+ WHERE answer_id = %s AND EXISTS (SELECT FROM verification.watch w WHERE w.answer_id = a.answer_id)
+"""  # noqa: S608
 
 
 def record_of(
@@ -69,6 +73,7 @@ def record_of(
         "nik": subject.nik.value,
         "claims": dict(question.claims),
         "case_number": question.case_number,
+        "origin": str(question.origin or given.answer_id),
     }
     return AnswerRecord(
         answer_id=given.answer_id,
@@ -121,6 +126,16 @@ def find(connection: psycopg.Connection[Any], answer_id: UUID, system: str) -> A
         raise AnswerUnknown(
             "There is no such answer", remedy="Use the id from the reply to your own question"
         )
+    return _record(row)
+
+
+def find_watched(connection: psycopg.Connection[Any], answer_id: UUID) -> AnswerRecord | None:
+    """An answer that is watched, whoever it was given to; None when it is watched no more."""
+    row = connection.execute(_WATCHED, (answer_id,)).fetchone()
+    return _record(row) if row else None
+
+
+def _record(row: Sequence[Any]) -> AnswerRecord:
     values = list(row)
     values[7] = {dataset: frozenset(names) for dataset, names in values[7].items()}
     return AnswerRecord(*values)

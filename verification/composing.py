@@ -61,6 +61,7 @@ def compose(
         "decision": _decided(decision),
         "referral": _announced(referral),
         "request": _request_digest(question.request),
+        **({"reviews": str(question.reviews)} if question.reviews else {}),
     }
     return Composed(
         answer_id=answer_id,

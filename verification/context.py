@@ -55,8 +55,8 @@ class AnsweringContext:
     _closing: ExitStack
 
     @classmethod
-    def open(cls, installation: Installation, *, connections: int = 16) -> Self:
-        """Load the catalogue and open the pools.
+    def open(cls, installation: Installation, *, connections: int = 16, role: Role = Role.API) -> Self:
+        """Load the catalogue and open the pools, in the role of the process.
 
         Raises:
             ServiceInvalid: When a service does not load.
@@ -64,10 +64,10 @@ class AnsweringContext:
         """
         catalogue = open_catalogue(installation)
         with ExitStack() as opening:
-            pool = installation.database.pool(Role.API, min_size=2, max_size=connections, autocommit=True)
+            pool = installation.database.pool(role, min_size=2, max_size=connections, autocommit=True)
             opening.callback(pool.close)
-            vault = opening.enter_context(Vault(installation, Role.API))
-            side_pool = installation.database.pool(Role.API, min_size=1, max_size=2)
+            vault = opening.enter_context(Vault(installation, role))
+            side_pool = installation.database.pool(role, min_size=1, max_size=2)
             opening.callback(side_pool.close)
             leases = opening.enter_context(QuotaLeases(side_pool.connection))
             keyring = installation.keyring

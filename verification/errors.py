@@ -5,7 +5,7 @@
     FixContract      ServiceInvalid
     Refused          ServiceUnknown, ClaimsInvalid, AnswerUnknown, IdempotencyConflict,
                      ReferralUnknown, ReferralClosed, ReferralNotYours, OfficerSignatureInvalid,
-                     OfficerUnknown
+                     OfficerUnknown, NoticeUnknown, NoticeNotWaiting, WebhookInvalid, WebhookUnknown
     RetryLater       ReceiptPending
 """
 
@@ -80,3 +80,19 @@ class OfficerSignatureInvalid(Refused):
 
 class OfficerUnknown(Refused):
     """The named officer is not registered for the agency that asks."""
+
+
+class NoticeUnknown(Refused):
+    """There is no such notice."""
+
+
+class NoticeNotWaiting(Refused):
+    """The notice is not in a state in which this can be done with it."""
+
+
+class WebhookInvalid(Refused):
+    """The address is not one to which the bus would send anything."""
+
+
+class WebhookUnknown(Refused):
+    """The system has no webhook."""

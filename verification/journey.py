@@ -20,7 +20,11 @@ class Asker:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about whom; `request` is its canonical form, from which digests are made."""
+    """What is asked about whom; `request` is its canonical form, from which digests are made.
+
+    A question that the bus asks again names the answer that it `reviews`, and the first of its line
+    (`origin`).
+    """
 
     service: str
     applicant: Applicant = field(repr=False)
@@ -29,6 +33,8 @@ class Question:
     case_number: str | None = field(default=None, repr=False)
     officer: str | None = None
     request: bytes = field(default=b"", repr=False)
+    reviews: UUID | None = None
+    origin: UUID | None = None
 
 
 @dataclass(frozen=True)
