@@ -30,6 +30,7 @@ _DATE_PIECES = {
     "MM": ("(?P<month>[0-9]{2})", "%m"),
     "dd": ("(?P<day>[0-9]{2})", "%d"),
 }
+_PLAIN_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 _PLAIN_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _WITHOUT_ZONE_CHANGES = datetime(1970, 1, 1)  # noqa: DTZ001 - compared before the zone is known
 
@@ -240,7 +241,11 @@ class Timestamp(Step):
         return cell
 
     def fast(self, cell: FastCell) -> FastCell:
-        """Place a column of datetimes in its zone."""
+        """Place a column of datetimes, or of texts written like them, in its zone."""
+        if cell.dtype == pl.String():
+            written = cell.value.str.replace(" ", "T", literal=True)
+            moments = written.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+            cell = cell.become(moments, pl.Datetime("us"), when=cell.value.str.contains(_PLAIN_MOMENT))
         if not isinstance(cell.dtype, pl.Datetime):
             return cell.leave_to_judge(pl.Datetime("us", "UTC"))
         if cell.dtype.time_zone is not None:
@@ -251,7 +256,7 @@ class Timestamp(Step):
 
 
 class KeepForm(Step):
-    """Keep a tax number only where it is an individual's NIK; an organisation has none."""
+    """Keep a number only where it has the form of a NIK; a number that a spreadsheet damaged is rejected."""
 
     step: Literal["keep_form"] = "keep_form"
     form: Literal["nik"]
@@ -264,13 +269,19 @@ class KeepForm(Step):
     def judge(self, cell: Any) -> str | None:
         """Keep or empty one cell."""
         text = text_of(cell)
+        if re.fullmatch(_DAMAGED, text):
+            raise CellInvalid(
+                "digits-lost",
+                "The number is in a spreadsheet's scientific notation: its last digits are lost for good.",
+                "Export the column again as text from the source system; it cannot be repaired here.",
+            )
         return text if re.fullmatch(_NIK_SHAPED, text) else None
 
     def fast(self, cell: FastCell) -> FastCell:
-        """Keep or empty a column; other notations are the judge's."""
+        """Keep or empty a column; damaged numbers are the judge's."""
         text = fast_text(cell)
-        kept = text.become(pl.when(text.value.str.contains(f"^(?:{_NIK_SHAPED})$")).then(text.value))
-        return kept
+        kept = pl.when(text.value.str.contains(f"^(?:{_NIK_SHAPED})$")).then(text.value)
+        return text.become(kept, when=~text.value.str.contains(r"[eE]"))
 
 
 class Part(BaseModel):
@@ -354,6 +365,7 @@ class OnlyWhen(BaseModel):
 AnyStep = Strip | Empty | Codes | Pad | Split | Date | Timestamp | KeepForm
 Beginning = Concat | Constant | OnlyWhen
 
+_DAMAGED = r"[0-9][0-9.,]*[eE][+\-]?[0-9]+"
 _NIK_SHAPED = "(?:" + "|".join(sorted(PROVINCE_CODES[RegionSystem.KEMENDAGRI])) + ")[0-9]{14}"
 
 

@@ -8,11 +8,29 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from schemas.identifiers import FamilyCardNumber, Identifier, Nik, Npwp, RegionCode, RegionSystem
+from schemas.identifiers import (
+    BpjsNumber,
+    DeedNumber,
+    DrivingLicenseNumber,
+    FamilyCardNumber,
+    Identifier,
+    IhsNumber,
+    Kbli,
+    Nib,
+    Nik,
+    Nitku,
+    Npwp,
+    PassportNumber,
+    PhoneNumber,
+    PropertyTaxNumber,
+    RegionCode,
+    RegionSystem,
+)
 from schemas.identifiers.regions import PROVINCE_CODES
 from schemas.kinds.cell import CellInvalid, FastCell
 from schemas.kinds.kind import Kind
 
+_ANY_PROVINCE = frozenset().union(*PROVINCE_CODES.values())
 _PROVINCE = "(?:" + "|".join(sorted(PROVINCE_CODES[RegionSystem.KEMENDAGRI])) + ")"
 _REGENCY = "(?:0[1-9]|[1-6][0-9]|7[1-9]|[89][0-9])"
 _SERIAL = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
@@ -24,6 +42,9 @@ _SAFE_WOMAN_DAY = (
 _CARD = f"{_PROVINCE}{_REGENCY}[0-9]{{2}}{_SAFE_DAY}[0-9]{{2}}{_SERIAL}"
 _NIK = f"{_PROVINCE}{_REGENCY}[0-9]{{2}}(?:{_SAFE_DAY}|{_SAFE_WOMAN_DAY})[0-9]{{2}}{_SERIAL}"
 _REGION = rf"{_PROVINCE}(?:\.{_REGENCY}(?:\.(?:0[1-9]|[1-9][0-9])(?:\.{_SERIAL})?)?)?"
+_BARE_VILLAGE = f"{_PROVINCE}{_REGENCY}(?:0[1-9]|[1-9][0-9]){_SERIAL}"
+_DEED = rf"{_PROVINCE}{_REGENCY}-(?:LT|LU|LD|KW|CR|KM)-{_SAFE_DAY}(?:19|20)[0-9]{{2}}-{_SERIAL}"
+_PROPERTY = f"(?:{'|'.join(sorted(_ANY_PROVINCE))}){_REGENCY}[0-9]{{14}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +69,12 @@ class IdentifierKind(Kind):
         return check.normalised
 
     def fast(self, cell: FastCell) -> FastCell:
-        """Accept text that is already normalised and beyond doubt."""
+        """Accept text that is already normalised, or nearly so, and beyond doubt."""
         certain = _CERTAIN.get(self.identifier)
         if cell.dtype != pl.String() or certain is None:
             return cell.leave_to_judge(self.dtype)
-        return cell.only(certain(cell.value))
+        normalised = _NORMALISED.get(self.identifier)
+        return cell.become(normalised(cell.value) if normalised else cell.value, when=certain(cell.value))
 
 
 def _matches(pattern: str) -> Callable[[pl.Expr], pl.Expr]:
@@ -60,11 +82,40 @@ def _matches(pattern: str) -> Callable[[pl.Expr], pl.Expr]:
     return lambda text: text.str.contains(whole)
 
 
+def _not_zeros(pattern: str) -> Callable[[pl.Expr], pl.Expr]:
+    matches = _matches(pattern)
+    return lambda text: matches(text) & ~text.str.contains("^0*$")
+
+
 def _npwp(text: pl.Expr) -> pl.Expr:
+    fifteen = text.str.contains("^[0-9]{15}$") & _luhn(text.str.slice(0, 9).cast(pl.Int64, strict=False))
+    return fifteen | _npwp_of_sixteen(text)
+
+
+def _npwp_of_sixteen(text: pl.Expr) -> pl.Expr:
     organisation = text.str.contains("^0[0-9]{15}$") & _luhn(
         text.str.slice(1, 9).cast(pl.Int64, strict=False)
     )
     return organisation | text.str.contains(f"^{_NIK}$")
+
+
+def _nitku(text: pl.Expr) -> pl.Expr:
+    return text.str.contains("^[0-9]{22}$") & _npwp_of_sixteen(text.str.slice(0, 16))
+
+
+def _region(text: pl.Expr) -> pl.Expr:
+    return text.str.contains(f"^(?:{_REGION}|{_BARE_VILLAGE})$")
+
+
+def _dotted(text: pl.Expr) -> pl.Expr:
+    parts = [text.str.slice(0, 2), text.str.slice(2, 2), text.str.slice(4, 2), text.str.slice(6)]
+    bare = text.str.contains("^[0-9]{10}$")
+    return pl.when(bare).then(pl.concat_str(parts, separator=".")).otherwise(text)
+
+
+def _international(text: pl.Expr) -> pl.Expr:
+    digits = text.str.replace_all(r"[ .\-]", "")
+    return pl.lit("+62") + digits.str.strip_prefix("+").str.replace("^(?:62|0)", "")
 
 
 def _luhn(nine: pl.Expr) -> pl.Expr:
@@ -79,6 +130,20 @@ def _luhn(nine: pl.Expr) -> pl.Expr:
 _CERTAIN: dict[type[Identifier], Callable[[pl.Expr], pl.Expr]] = {
     Nik: _matches(_NIK),
     FamilyCardNumber: _matches(_CARD),
+    DeedNumber: _matches(_DEED),
+    PassportNumber: _matches("[A-Z]{1,2}[0-9]{6,8}"),
+    DrivingLicenseNumber: _not_zeros("(?:[0-9]{2}(?:0[1-9]|1[0-2])[0-9]{8}|[0-9]{14})"),
+    PhoneNumber: _matches(r"(?:0|62|\+62)8[1-9][0-9]{1,2}[ .\-]?[0-9]{3,4}[ .\-]?[0-9]{3,4}"),
     Npwp: _npwp,
-    RegionCode: _matches(_REGION),
+    Nitku: _nitku,
+    PropertyTaxNumber: _matches(_PROPERTY),
+    Nib: _not_zeros("[0-9]{13}"),
+    Kbli: _not_zeros("[0-9]{5}"),
+    BpjsNumber: _not_zeros("[0-9]{13}"),
+    IhsNumber: _matches("P[0-9]{11}"),
+    RegionCode: _region,
+}
+_NORMALISED: dict[type[Identifier], Callable[[pl.Expr], pl.Expr]] = {
+    RegionCode: _dotted,
+    PhoneNumber: _international,
 }

@@ -19,6 +19,10 @@ _ISO_MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
 FIRST_DAY, LAST_DAY = date(1, 1, 1), date(9999, 12, 31)
+_ISO_MOMENT_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+    r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])$"
+)
 _FIRST_MOMENT = datetime(1850, 1, 1, tzinfo=UTC)
 _LAST_MOMENT = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -77,11 +81,21 @@ class MomentKind(Kind):
         return moment
 
     def fast(self, cell: FastCell) -> FastCell:
-        """Accept columns of aware datetimes."""
+        """Accept columns of aware datetimes and strict ISO texts, FHIR's instants among them."""
+        if cell.dtype == pl.String():
+            return self._written(cell)
         if isinstance(cell.dtype, pl.Datetime) and cell.dtype.time_zone and cell.dtype.time_unit == "us":
             moments = cell.become(cell.value.dt.convert_time_zone("UTC"), self.dtype)
             return moments.only(moments.value.is_between(_FIRST_MOMENT, _LAST_MOMENT))
         return cell.leave_to_judge(self.dtype)
+
+    def _written(self, cell: FastCell) -> FastCell:
+        written = cell.value.str.replace(" ", "T", literal=True)
+        moment = written.str.to_datetime(
+            "%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False
+        )
+        plain = cell.value.str.contains(_ISO_MOMENT_PATTERN)
+        return cell.become(moment, self.dtype, when=plain & moment.is_between(_FIRST_MOMENT, _LAST_MOMENT))
 
     @staticmethod
     def _moment(cell: Any) -> datetime:

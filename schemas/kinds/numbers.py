@@ -18,6 +18,7 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,27})(?:\.[0-9]{1,6})?")
 _SHORT_DECIMAL = r"^-?(?:0|[1-9][0-9]{0,20})(?:\.[0-9]{1,6})?$"
 _EXACT_FLOAT = 2**53
 SCALE = 6
+_FIFTEEN_DIGITS = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,15 @@ class DecimalKind(Kind):
         return self._scaled(Decimal(text))
 
     def fast(self, cell: FastCell) -> FastCell:
-        """Accept integer columns and plain decimal texts."""
+        """Accept integer columns, plain decimal texts, and floats that stand for a short decimal."""
         if cell.dtype.is_integer():
             return cell.become(cell.value.cast(self.dtype, strict=False), self.dtype, when=pl.lit(value=True))
         if cell.dtype == pl.String():
             number = cell.value.cast(self.dtype, strict=False)
             plain = cell.value.str.contains(_SHORT_DECIMAL) & number.is_not_null()
             return cell.become(number, self.dtype, when=plain)
+        if cell.dtype == pl.Float64():
+            return _short_decimals(cell, self.dtype)
         return cell.leave_to_judge(self.dtype)
 
     def _exact(self, cell: Any) -> Decimal:
@@ -128,3 +131,12 @@ class DecimalKind(Kind):
             "The cell is not a decimal number with a point and at most six digits after it.",
             "Correct it at the source, or say in the contract how it is written.",
         )
+
+
+def _short_decimals(cell: FastCell, dtype: pl.DataType) -> FastCell:
+    """Floats nearest to a decimal of at most fifteen digits, six after the point: what Python writes too."""
+    scaled = (cell.value * 10**SCALE).round()
+    number = scaled.cast(pl.Int64, strict=False)
+    exact = (scaled.abs() < _FIFTEEN_DIGITS) & (scaled / 10**SCALE == cell.value)
+    value = cell.value.cast(dtype, strict=False)
+    return cell.become(value, dtype, when=exact & (value.to_physical() == number.cast(pl.Int128)))
