@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lintas.commands import audit, bus, catalogue, deployment, practice, review, running
+from lintas.commands import audit, bus, catalogue, deployment, practice, review, running, telling
 
 __all__ = ["app", "main"]
 
@@ -25,6 +25,7 @@ practice.register(app)
 running.register(app)
 catalogue.register(app)
 review.register(app)
+telling.register(app)
 audit.register(app)
 
 

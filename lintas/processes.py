@@ -18,10 +18,11 @@ BEAT_LIMIT_SECONDS = 15.0
 
 
 def bus_processes(settings: Settings) -> list[ProcessSpec]:
-    """Database, sequencer, API and Airflow."""
+    """Database, sequencer, dispatcher, API and Airflow."""
     return [
         _beating(settings, "database", stop_timeout=30.0),
         _beating(settings, "sequencer", after=("database",)),
+        _beating(settings, "dispatcher", after=("database",)),
         ProcessSpec(
             "api",
             command("api"),

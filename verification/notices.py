@@ -118,11 +118,15 @@ SELECT {_QUALIFIED} FROM verification.notice n
         AND e.application = n.application AND e.state IN ('queued', 'dead') AND e.number < n.number)
  ORDER BY n.due_at, n.number LIMIT 1 FOR UPDATE OF n SKIP LOCKED
 """  # noqa: S608
+_SAID_NO = """
+EXISTS (SELECT FROM consent.consent c
+         WHERE c.subject = n.subject AND c.consumer = n.consumer AND c.purpose = n.purpose
+           AND (SELECT r.state FROM consent.consent_revision r WHERE r.consent_id = c.consent_id
+                 ORDER BY r.revision DESC LIMIT 1) <> 'granted')
+"""
 _OBJECTED = f"""
 SELECT {_QUALIFIED} FROM verification.notice n
-  JOIN consent.consent c ON c.subject = n.subject AND c.consumer = n.consumer AND c.purpose = n.purpose
- WHERE n.state = 'queued' AND n.needs_consent AND (SELECT r.state FROM consent.consent_revision r
-        WHERE r.consent_id = c.consent_id ORDER BY r.revision DESC LIMIT 1) <> 'granted'
+ WHERE n.state = 'queued' AND n.needs_consent AND {_SAID_NO}
  ORDER BY n.number LIMIT 100 FOR UPDATE OF n SKIP LOCKED
 """  # noqa: S608
 _LIST = f"""
@@ -131,7 +135,9 @@ SELECT {_COLUMNS} FROM verification.notice
  ORDER BY queued_at DESC, number DESC LIMIT %(limit)s
 """  # noqa: S608
 _AFTER = f"""
-SELECT {_COLUMNS} FROM verification.notice WHERE system = %s AND number > %s ORDER BY number LIMIT %s
+SELECT {_QUALIFIED} FROM verification.notice n
+ WHERE n.system = %s AND n.number > %s AND n.state NOT IN ('dropped', 'discarded')
+   AND NOT (n.needs_consent AND {_SAID_NO}) ORDER BY n.number LIMIT %s
 """  # noqa: S608
 _FIND = f"SELECT {_COLUMNS} FROM verification.notice WHERE notice_id = %s"  # noqa: S608
 

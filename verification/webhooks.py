@@ -1,14 +1,12 @@
 """Where portals are told: one https address per system, nothing sent to it before the operator agreed.
 
-Invariant: an address becomes active only by the operator's word, or when its host and port are among those
-the operator allowed already (`LINTAS_ALLOWED_ADDRESSES`, or the endpoint under which the system is
-registered). A portal by itself can make the bus call nobody.
+Invariant: an address becomes active only by the operator's word, or when it is at the host and port of the
+endpoint under which the operator registered the system. A portal by itself can make the bus call nobody else.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -81,7 +79,6 @@ def register(
     *,
     by: str,
     ca_pem: str | None = None,
-    allowed: Sequence[str] = (),
     is_operator: bool = False,
 ) -> Webhook:
     """Register where a system is told, in the caller's transaction, with an entry.
@@ -92,7 +89,6 @@ def register(
         url: An https address without login, query or fragment.
         by: Who registers: the system itself, or the operator's officer.
         ca_pem: Authority of the address's certificate; that of the system by default, else the machine's.
-        allowed: `host:port` entries that the operator allowed already.
         is_operator: Whether the operator says so; then the address is active at once.
 
     Raises:
@@ -102,8 +98,7 @@ def register(
     registered = registered_system(connection, system)
     _check_url(url)
     _check_authority(ca_pem)
-    known = {entry.lower() for entry in (*allowed, registered.address or "")}
-    is_active = is_operator or _address(url) in known
+    is_active = is_operator or _address(url) == (registered.address or "").lower()
     connection.execute(
         _SAVE,
         {
@@ -112,7 +107,7 @@ def register(
             "ca": ca_pem or registered.ca_certificate_pem,
             "status": "active" if is_active else "pending",
             "by": by,
-            "approved_by": (by if is_operator else "allowed-address") if is_active else None,
+            "approved_by": (by if is_operator else "registered-endpoint") if is_active else None,
             "at": clock.now(),
         },
     )

@@ -18,12 +18,12 @@ from web.documentation import SCHEMAS, page
 from web.middleware import Guard
 from web.platform import REQUESTS_PER_MINUTE, Platform
 from web.problems import problem_of, problem_of_http, problem_of_validation
-from web.routes import consents, health, log, oauth, referrals, services, subjects, verifications
+from web.routes import consents, health, log, notices, oauth, referrals, services, subjects, verifications
 
 if TYPE_CHECKING:
     from foundation.installation import Installation
 
-_AUTHENTICATED = (verifications, consents, referrals, subjects)
+_AUTHENTICATED = (verifications, consents, referrals, subjects, notices)
 _PUBLIC = (oauth, services, log, health)
 _DESCRIPTION = (
     "Lintas answers whether an application meets the criteria of a public service, from the records of the "

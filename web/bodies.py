@@ -156,6 +156,20 @@ class ClockBody(Body):
     officer: Pseudonym
 
 
+class WebhookBody(Body):
+    """Where a system wants to be told of changes."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https://[\x21-\x7e]+$", max_length=300), Loggable] = (
+        Field(
+            description="An https address without login, query or fragment",
+            examples=["https://portal.example.go.id/hooks/lintas"],
+        )
+    )
+    ca_certificate_pem: Annotated[str, StringConstraints(max_length=20_000)] | None = Field(
+        default=None, description="Certificate (PEM) of the authority to trust for it, and no other"
+    )
+
+
 BODY_FIELDS = frozenset(
     name
     for model in (
@@ -166,6 +180,7 @@ BODY_FIELDS = frozenset(
         ExchangesBody,
         NoticeBody,
         VerificationBody,
+        WebhookBody,
         WithdrawalBody,
     )
     for name in model.model_fields
@@ -181,5 +196,6 @@ __all__ = [
     "ExchangesBody",
     "NoticeBody",
     "VerificationBody",
+    "WebhookBody",
     "WithdrawalBody",
 ]

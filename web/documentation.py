@@ -68,7 +68,8 @@ _ANSWER = _object(
         "decision": {"type": "object"},
         "referral": {"type": ["object", "null"]},
         "request": {"type": "object"},
-    }
+    },
+    reviews={"type": "string", "format": "uuid", "description": "The earlier answer that this one reviews"},
 )
 _REFERRAL = _object(
     {
@@ -109,6 +110,31 @@ SCHEMAS: dict[str, Any] = {
     "Referral": _REFERRAL,
     "Referrals": _object(
         {"referrals": _list({"$ref": "#/components/schemas/Referral"}), "next": _MAYBE_TEXT}
+    ),
+    "Notices": _object(
+        {
+            "notices": _list(
+                _object(
+                    {
+                        "event": {"type": "object", "description": "A CloudEvent 1.0"},
+                        "state": {
+                            "type": "string",
+                            "enum": ["queued", "delivered", "dead"],
+                        },
+                    }
+                )
+            ),
+            "next": _TEXT,
+        }
+    ),
+    "Webhook": _object(
+        {
+            "url": _TEXT,
+            "ca_pinned": {"type": "boolean"},
+            "status": {"type": "string", "enum": ["pending", "active", "paused"]},
+            "reason": _MAYBE_TEXT,
+            "changed_at": _MOMENT,
+        }
     ),
     "Exchanges": _object(
         {"exchanges": _list({"type": "object"}), "next_before": {"type": ["integer", "null"]}}

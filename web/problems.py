@@ -95,6 +95,8 @@ TOLD: dict[str, _Told] = {
     "referral-not-yours": _Told(403, "The referral belongs to another office"),
     "officer-signature-invalid": _Told(422, "The officer's signature does not cover this decision"),
     "officer-unknown": _Told(422, "The named officer is not registered"),
+    "webhook-invalid": _Told(422, "The webhook cannot be used"),
+    "webhook-unknown": _Told(404, "The system has no webhook"),
     "consent-unknown": _Told(404, "There is no such consent"),
     "log-part-unknown": _Told(404, "There is nothing at this place of the log"),
     "client-unauthenticated": _Told(401, "The client is not authenticated"),

@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("database", rich_help_panel=PANEL)(database)
     app.command("sequencer", rich_help_panel=PANEL)(sequencer)
+    app.command("dispatcher", rich_help_panel=PANEL)(dispatcher)
     app.command("api", rich_help_panel=PANEL)(api)
     app.command("sandbox", rich_help_panel=PANEL)(sandbox)
     app.command("airflow-database", rich_help_panel=PANEL)(airflow_database)
@@ -33,6 +34,13 @@ def sequencer() -> None:
     from lintas.bodies import run_sequencer
 
     run_sequencer()
+
+
+def dispatcher() -> None:
+    """Verify answers again whose evidence changed, and tell portals; several may run at once."""
+    from lintas.bodies import run_dispatcher
+
+    run_dispatcher()
 
 
 def api() -> None:
