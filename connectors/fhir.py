@@ -179,9 +179,8 @@ class FhirSource:
         complete = False
         while not complete:
             with placed(self.place(slice, progress.page)):
-                bundle = self._bundle(self.service.page(progress.path))
+                frame, bundle = self.service.page(progress.path, self._framed)
                 _deletions_are_seen(bundle, slice)
-                frame = self.columns.frame(bundle)
                 complete = self._go_on(bundle, progress)
             yield Page(
                 frame=frame,
@@ -220,6 +219,10 @@ class FhirSource:
             )
         return ends
 
+    def _framed(self, document: Mapping[str, object]) -> tuple[pl.DataFrame, Bundle]:
+        bundle = self._bundle(document)
+        return self.columns.frame(bundle), bundle
+
     def _bundle(self, document: Mapping[str, object]) -> Bundle:
         configuration = self.configuration
         bundle = read_bundle(document, configuration.resource, configuration.fhir_version)
@@ -248,7 +251,7 @@ class FhirSource:
 
     def _some(self, resources: int) -> Bundle:
         parameters = {**self._parameters(self.slices(Window())[0]), "_count": str(resources)}
-        return self._bundle(self.service.page(self.service.first(parameters)))
+        return self.service.page(self.service.first(parameters), self._bundle)
 
     def _authenticate(self) -> str:
         self.service.credentials.headers()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
@@ -14,6 +14,7 @@ from connectors.configuration import FhirConfiguration
 from connectors.errors import FhirVersionRefused, NextLinkForeign
 from connectors.line import Line
 from connectors.web_service import Manner, WebAddress
+from foundation.collector import collection_paused
 from foundation.http import (
     BodyCut,
     HttpClient,
@@ -21,6 +22,8 @@ from foundation.http import (
     OAuth2ClientCredentials,
     UnexpectedContent,
 )
+
+T = TypeVar("T")
 
 _MEDIA_TYPE = "application/fhir+json"
 _TRIES = 3
@@ -79,14 +82,22 @@ class FhirService:
         """The address of the first page of a search, below `base`."""
         return f"/{self.configuration.resource}?{urlencode(parameters)}"
 
-    def page(self, path: str) -> Mapping[str, Any]:
-        """Ask for one page of a search; a document that ends too early is asked for again."""
-        for _ in range(_TRIES - 1):
+    def page(self, path: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+        """Ask for one page of a search; a document that ends too early is asked for again.
+
+        Args:
+            path: The page, below `base`.
+            read: What is made of the document; the document itself is let go at once.
+        """
+        for left in reversed(range(_TRIES)):
+            reply = self.client.request("GET", self.base + path, headers=self._accepting)
             try:
-                return self._read(self.client.request("GET", self.base + path, headers=self._accepting))
+                with collection_paused():
+                    return read(self._read(reply))
             except BodyCut:
-                continue
-        return self._read(self.client.request("GET", self.base + path, headers=self._accepting))
+                if not left:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")  # pragma: no cover
 
     def search(self, question: Mapping[str, str], seconds: float) -> Mapping[str, Any]:
         """Search for somebody; the question travels in the body (`POST …/_search`), never in the address."""

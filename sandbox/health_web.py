@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from foundation import clock
+from foundation.collector import collection_paused
 from sandbox.faults import FaultBoard, FaultKind
 from sandbox.health_books import HealthBooks, Question, QuestionError
 from sandbox.health_desk import TokenDesk
@@ -103,10 +104,10 @@ class _Counter:
             refusal = await self._at_the_door(request, question.page)
             if refusal is not None:
                 return refusal
-            bundle = self._bundle(request, question, paged=paged)
+            with collection_paused():
+                return self._send(self._bundle(request, question, paged=paged), question.page)
         except QuestionError as error:
             return _json(outcome("error", str(error)), 400)
-        return self._send(bundle, question.page)
 
     def _bundle(self, request: Request, question: Question, *, paged: bool) -> Resource:
         if self._faults.strikes(FaultKind.SOMEONE_ELSE):

@@ -30,6 +30,8 @@ class WebServer:
         if self._server is not None:
             return
         listener = socket.create_server(("127.0.0.1", port or self.port))
+        # asyncio does this for its own sockets only; without it every reply waits 40 ms for the reader's word
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = int(listener.getsockname()[1])
         certificate, key = self._files
         configuration = uvicorn.Config(
