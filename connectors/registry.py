@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import SecretStr
@@ -20,6 +21,8 @@ from connectors.errors import ConfigurationInvalid
 from connectors.fhir import FhirSource
 from connectors.fhir_lookup import FhirQuestion
 from connectors.fhir_service import FhirService
+from connectors.files import FilesSource
+from connectors.files_folder import Folder, LocalFolder
 from connectors.lookups import Question, TimedLookup, breaker_of
 from connectors.rest import RestSource
 from connectors.rest_lookup import RestQuestion
@@ -59,7 +62,10 @@ class RegisteredSystem(Protocol):
 
     @property
     def ca_certificate_pem(self) -> str | None:
-        """Who vouches for its certificate; the machine's own authorities when None."""
+        """Who vouches for its certificate; the machine's own authorities when None.
+
+        An SFTP server has no certificate: here stand its public keys, or their fingerprints, one a line.
+        """
 
 
 class Secrets(Protocol):
@@ -70,7 +76,13 @@ class Secrets(Protocol):
 
 
 def open_source(
-    binding: Binding, system: RegisteredSystem, secrets: Secrets, *, columns: Sequence[str] = ()
+    binding: Binding,
+    system: RegisteredSystem,
+    secrets: Secrets,
+    *,
+    columns: Sequence[str] = (),
+    spool: Path | None = None,
+    drops: Path | None = None,
 ) -> Source:
     """Open the source of a dataset; nothing is connected before it is read.
 
@@ -79,6 +91,8 @@ def open_source(
         system: The registered system of that name.
         secrets: The agency's own secrets.
         columns: The columns to read, in this order (`Contract.source_columns`); all when empty.
+        spool: Private folder for copies of files while they are read.
+        drops: Folder on this machine below which the agency may drop files; none when None.
 
     Raises:
         ConfigurationInvalid: With everything that is wrong in the binding.
@@ -92,7 +106,8 @@ def open_source(
         return FhirSource(_fhir_service(configuration, system, secrets), columns=columns)
     if isinstance(configuration, RestConfiguration):
         return RestSource(_rest_service(configuration, system, secrets), columns=columns)
-    raise ConfigurationInvalid([f"no source of kind {configuration.kind} is built in"])
+    folder = _folder(configuration, system, secrets, drops)
+    return FilesSource(configuration, folder, system_id=system.system_id, columns=columns, spool=spool)
 
 
 def open_lookup(
@@ -159,6 +174,26 @@ def _sql_endpoint(configuration: SqlConfiguration, system: RegisteredSystem) -> 
         ca_pem=system.ca_certificate_pem,
         negotiation=configuration.negotiation,
         timeout=configuration.connect_timeout_seconds,
+    )
+
+
+def _folder(
+    configuration: FilesConfiguration, system: RegisteredSystem, secrets: Secrets, drops: Path | None
+) -> Folder:
+    if configuration.transport == "local":
+        return LocalFolder(drops, configuration.folder)
+    from connectors.files_sftp import Login, SftpEndpoint, SftpFolder
+
+    password, private_key = (
+        secrets.resolve(reference) if reference else None
+        for reference in (configuration.password, configuration.private_key)
+    )
+    return SftpFolder(
+        SftpEndpoint.parse(system.endpoint_url, system.ca_certificate_pem, configuration.host_keys),
+        Login(configuration.username or "", password, private_key),
+        configuration.folder,
+        connect_timeout=configuration.connect_timeout_seconds,
+        timeout=configuration.timeout_seconds,
     )
 
 

@@ -80,7 +80,7 @@ class System:
         if self.endpoint_url is None:
             return None
         parts = urlsplit(self.endpoint_url)
-        ports = {"https": 443, "http": 80, "postgresql": 5432}
+        ports = {"https": 443, "http": 80, "postgresql": 5432, "sftp": 22}
         return f"{parts.hostname}:{parts.port or ports.get(parts.scheme.partition('+')[0], 443)}"
 
 

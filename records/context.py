@@ -49,7 +49,15 @@ def registered_source(context: SyncContext, contract: Contract) -> Source:
     with context.connection() as connection:
         registered = system(connection, contract.server.system_id)
     resolver = SecretResolver(contract.agency, context.installation.settings)
-    return open_source(contract.server, registered, resolver, columns=contract.source_columns)
+    home = context.installation.home
+    return open_source(
+        contract.server,
+        registered,
+        resolver,
+        columns=contract.source_columns,
+        spool=home / "spool",
+        drops=home / "drops" / contract.agency,
+    )
 
 
 @dataclass(frozen=True)

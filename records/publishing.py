@@ -236,9 +236,10 @@ def _settle_quarantine(context: SyncContext, connection: psycopg.Connection[Any]
 def _note_state(connection: psycopg.Connection[Any], batch: Batch, now: datetime) -> None:
     """Move cursor and freshness on; a replay brings nothing newer from the source."""
     until = batch.window.until or batch.started_at
+    told = [each.window.until for each in batch.slices if each.window.until is not None]
     query = sql.SQL(
         "INSERT INTO records.dataset_state AS d (dataset_id, cursor, source_time, batch_id, contract_version,"
-        " open_records, published_at) SELECT %(id)s, %(until)s, %(until)s, %(batch)s, %(version)s,"
+        " open_records, published_at) SELECT %(id)s, %(until)s, %(as_of)s, %(batch)s, %(version)s,"
         " count(*), %(now)s"
         " FROM {current} WHERE dataset = %(id)s AND valid_to IS NULL"
         " ON CONFLICT (dataset_id) DO UPDATE SET open_records = excluded.open_records, batch_id ="
@@ -252,6 +253,7 @@ def _note_state(connection: psycopg.Connection[Any], batch: Batch, now: datetime
         {
             "id": batch.dataset_id,
             "until": until,
+            "as_of": min([until, *told]),  # an old file that is read again is no fresher for it
             "batch": batch.batch_id,
             "version": batch.contract_version,
             "now": now,
