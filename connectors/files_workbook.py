@@ -114,7 +114,8 @@ class Workbook:
             ConfigurationInvalid: When none is named and there are several.
         """
         visible = [sheet.name for sheet in self.sheets if sheet.visible]
-        chosen = [sheet for sheet in self.sheets if sheet.name == (name or next(iter(visible), None))]
+        meant = (name or next(iter(visible), "")).casefold()  # spreadsheets do not tell cases apart either
+        chosen = [sheet for sheet in self.sheets if sheet.name.casefold() == meant]
         if name is None and len(visible) > 1:
             raise ConfigurationInvalid(
                 [f"sheet: the workbook shows several, name one of {', '.join(visible)}"]

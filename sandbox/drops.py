@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-SHEET = "Izin"
+SHEET = "izin"
 #: Whether the office's clerk let the spreadsheet take a number for a number (an error, not a column).
 AS_NUMBER = "nomor_sebagai_angka"
 _NUMBERS = ("no_identitas_penanggung_jwb",)

@@ -20,7 +20,7 @@ from sandbox.population import Population
 if TYPE_CHECKING:
     from sandbox.sftp_service import SftpService
 
-USERNAME = "lintas-diskominfo-mojokerto"
+USERNAME = "lintas"
 HOST = "localhost"
 FOLDER = "/drop"
 _BOOKS = ("businesses", "licenses")
@@ -39,7 +39,7 @@ class LicensingOffice:
         self.directory = directory
         self.authority = authority
         self.faults = FaultBoard()
-        self.csv = drops.CsvForm()
+        self.csv = drops.CsvForm(delimiter=";", encoding="windows-1252")
         self.businesses = pl.DataFrame()
         self.licenses = pl.DataFrame()
         self._service: SftpService | None = None
