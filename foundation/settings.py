@@ -102,11 +102,21 @@ class Settings(BaseSettings):
         5, ge=1, le=3600, description="Pause before the first retry; it doubles up to ten minutes."
     )
 
+    sandbox_host: str = Field(
+        "localhost",
+        description="Name under which the practice agencies are reached; as `localhost`, on loopback alone.",
+    )
     sandbox_civil_registry_port: int = Field(
         8821, ge=0, le=65535, description="Port of the practice civil registry's database."
     )
     sandbox_tax_office_port: int = Field(
         8822, ge=0, le=65535, description="Port of the practice tax office's REST service."
+    )
+    sandbox_licensing_office_port: int = Field(
+        8823, ge=0, le=65535, description="Port of the practice licensing office's SFTP server."
+    )
+    sandbox_health_office_port: int = Field(
+        8824, ge=0, le=65535, description="Port of the practice health office's FHIR server."
     )
     people: int = Field(
         5000, ge=100, le=10_000_000, description="How many synthetic people the practice agencies know."

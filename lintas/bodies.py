@@ -9,7 +9,14 @@ from foundation import telemetry
 from foundation.installation import Installation
 from lintas.heartbeat import Heartbeat
 
-__all__ = ["keep_database", "prepare_airflow", "run_api", "run_sandbox", "run_sequencer"]
+__all__ = [
+    "keep_database",
+    "prepare_airflow",
+    "run_api",
+    "run_dispatcher",
+    "run_sandbox",
+    "run_sequencer",
+]
 
 BEAT_SECONDS = 1.0
 log = telemetry.logger(__name__)
@@ -53,6 +60,23 @@ def run_sequencer() -> None:
         heartbeat.clear()
 
 
+def run_dispatcher() -> None:
+    """Match, review and send until asked to end."""
+    from verification.dispatcher import Dispatcher
+
+    installation = _installation("dispatcher")
+    ending = _ending()
+    heartbeat = Heartbeat(installation.home, "dispatcher")
+    beats = threading.Thread(target=_beat_until, args=(heartbeat, ending), daemon=True)
+    beats.start()
+    try:
+        Dispatcher(installation).run(ending)
+    finally:
+        ending.set()
+        beats.join()
+        heartbeat.clear()
+
+
 def run_api() -> None:
     """Serve the HTTP API over TLS with this installation's certificate; there is no access log."""
     from web.server import run
@@ -74,8 +98,12 @@ def run_sandbox() -> None:
         installation.home / "sandbox",
         settings.people,
         settings.seed,
-        civil_registry_port=settings.sandbox_civil_registry_port,
-        tax_office_port=settings.sandbox_tax_office_port,
+        ports={
+            "siak": settings.sandbox_civil_registry_port,
+            "kswp": settings.sandbox_tax_office_port,
+            "oss-daerah": settings.sandbox_licensing_office_port,
+            "satusehat": settings.sandbox_health_office_port,
+        },
     )
     try:
         write_agencies(installation, agencies)

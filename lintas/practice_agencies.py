@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foundation.files import read_private, write_private
+from foundation.files import make_private_directory, read_private, write_private
 from foundation.installation import Installation
 from lintas.errors import NotRunning
 
@@ -21,10 +21,10 @@ __all__ = ["Endpoint", "Introduction", "read_agencies", "recorded_people", "writ
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a system of an agency answers, and who vouches for its certificate."""
+    """Where a system of an agency answers, and by what it proves itself: an authority, or its host key."""
 
     url: str
-    ca_pem: str
+    proof: str
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ def write_agencies(installation: Installation, agencies: "PracticeAgencies") -> 
     agencies.install_secrets(installation.home / "secrets")
     described = {
         "endpoints": {
-            name: {"url": url, "ca_pem": agencies.ca_pem} for name, url in agencies.endpoints.items()
+            name: {"url": url, "proof": agencies.proofs[name]} for name, url in agencies.endpoints.items()
         },
         "figures": agencies.figures,
     }
+    make_private_directory(_file(installation).parent, 0o711)
     write_private(_file(installation), json.dumps(described, indent=2).encode())
 
 
