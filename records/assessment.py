@@ -21,7 +21,7 @@ from records.findings import Assessment, Finding
 from records.ledger import LedgerTotals
 from records.merge import Closings
 from records.quarantine import Rejected
-from records.references import Reference, references_of
+from records.references import asked_by, references_of, resolve
 from records.staging import STAGING_COLUMNS, Staging
 from schemas.quality import Metric
 
@@ -139,18 +139,12 @@ def flag(connection: psycopg.Connection[Any], batch: Batch) -> int:
             "SELECT DISTINCT rule FROM quality.flag WHERE dataset_id = %s", [contract.id]
         )
     }
-    for name, condition, parameters in _conditions(connection, contract):
+    for name, condition in _conditions(connection, contract):
         if name not in broken | standing:
             continue
-        given = {
-            "dataset": contract.id,
-            "rule": name,
-            "batch": batch.batch_id,
-            "now": clock.now(),
-            **parameters,
-        }
+        given = {"dataset": contract.id, "rule": name, "batch": batch.batch_id, "now": clock.now()}
         query = (
-            "WITH broken AS MATERIALIZED (SELECT source_key, valid_from FROM {staging} s WHERE NOT"  # noqa: S608
+            "WITH broken AS MATERIALIZED (SELECT source_key, valid_from FROM {judged} s WHERE NOT"  # noqa: S608
             " _deleted AND "
             + condition
             + "), named AS (SELECT t.record_id FROM broken JOIN {current} t ON t.dataset = %(dataset)s"
@@ -237,7 +231,7 @@ def _record_rules(
         return
     counts = ", ".join(f"count(*) FILTER (WHERE {_escaped(rule.violated_sql)})" for rule in rules)
     row = connection.execute(
-        _composed(f"SELECT count(*), {counts} FROM {{staging}} WHERE NOT _deleted", staging),  # noqa: S608
+        _composed(f"SELECT count(*), {counts} FROM {{judged}} WHERE NOT _deleted", staging),  # noqa: S608
         {},
     ).fetchone()
     assert row is not None
@@ -248,50 +242,32 @@ def _record_rules(
 def _references(
     connection: psycopg.Connection[Any], contract: Contract, staging: Staging
 ) -> Iterator[Finding]:
-    for reference in references_of(contract.record_type.name):
-        target = _target(connection, contract, reference)
-        if target is None:
-            continue
-        row = connection.execute(
-            _composed(
-                "SELECT count(*), count(*) FILTER (WHERE " + _unknown(reference, target)  # noqa: S608
-                + ") FROM {staging} s WHERE NOT _deleted",
-                staging,
-            ),
-            {"agency": contract.agency},
-        ).fetchone()  # fmt: skip
-        assert row is not None
+    for each in resolve(connection, contract, references_of(contract)):
+        reference, checked, failed = each.reference, 0, 0
+        if not each.skipped:
+            row = connection.execute(
+                _composed(
+                    f"SELECT count(*), count(*) FILTER (WHERE {_escaped(each.condition)})"  # noqa: S608
+                    " FROM {judged} s WHERE NOT _deleted",
+                    staging,
+                ),
+                {},
+            ).fetchone()
+            assert row is not None
+            checked, failed = row
         yield Finding(
-            reference.rule, "consistency", "warning", row[0], row[1], row[1] == 0, reference.description
-        )
+            rule=reference.rule, dimension="consistency", severity="warning", checked=checked, failed=failed,
+            passed=failed == 0, description=reference.description, skipped=each.skipped,
+        )  # fmt: skip
 
 
-def _conditions(
-    connection: psycopg.Connection[Any], contract: Contract
-) -> Iterable[tuple[str, str, dict[str, Any]]]:
+def _conditions(connection: psycopg.Connection[Any], contract: Contract) -> Iterable[tuple[str, str]]:
+    """What flags a record, over its staged row `s`: rules of its type, and references to other datasets."""
     for rule in contract.record_type.rules:
-        yield rule.name, _escaped(rule.violated_sql), {}
-    for reference in references_of(contract.record_type.name):
-        target = _target(connection, contract, reference)
-        if target is not None:
-            yield reference.rule, _unknown(reference, target), {"agency": contract.agency}
-
-
-def _target(connection: psycopg.Connection[Any], contract: Contract, reference: Reference) -> str | None:
-    """Table of the other register, once it was published at all."""
-    row = connection.execute(
-        "SELECT table_name FROM records.dataset JOIN records.dataset_state USING (dataset_id)"
-        " WHERE agency = %s AND record_type = %s",
-        [contract.agency, reference.target_type],
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _unknown(reference: Reference, table: str) -> str:
-    return (
-        f's."{reference.field}" IS NOT NULL AND NOT EXISTS (SELECT FROM records."{table}" p'
-        f' WHERE p.agency = %(agency)s AND p."{reference.target_field}" = s."{reference.field}")'
-    )
+        yield rule.name, _escaped(rule.violated_sql)
+    for each in resolve(connection, contract, (*references_of(contract), *asked_by(contract))):
+        if not each.skipped:
+            yield each.reference.rule, _escaped(each.condition)
 
 
 def _escaped(condition: str) -> str:
@@ -299,4 +275,6 @@ def _escaped(condition: str) -> str:
 
 
 def _composed(statement: str, staging: Staging) -> sql.Composed:
-    return sql.SQL(statement).format(staging=staging.identifier, current=staging.table.current)
+    return sql.SQL(statement).format(
+        staging=staging.identifier, judged=staging.judged, current=staging.table.current
+    )

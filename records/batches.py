@@ -108,7 +108,7 @@ class Batch:
     @property
     def staging(self) -> Staging:
         """Where its rows are staged."""
-        return Staging(self.batch_id, RecordTable.of(self.contract))
+        return Staging(self.batch_id, RecordTable.of(self.contract), self.contract.latest_by)
 
     def slice_number(self, slice_id: str) -> int:
         """Place of a slice in the plan, as staging counts it."""

@@ -121,7 +121,7 @@ def _comparing(mine: DatasetShape, shapes: tuple[DatasetShape, ...]) -> bytes | 
     if not pairs:
         return None
     names = sql.SQL(", ").join
-    compared = dict.fromkeys(own for _, fields in pairs for _, own, _ in fields)
+    compared = dict.fromkeys(name for _, fields in pairs for name in fields)
     query = sql.SQL(
         _TOUCHED  # noqa: S608 - constant text
         + """, disagreeing AS MATERIALIZED ({pairs}),
@@ -161,23 +161,22 @@ def _comparing(mine: DatasetShape, shapes: tuple[DatasetShape, ...]) -> bytes | 
     return query.as_bytes(None)
 
 
-def _in_common(mine: DatasetShape, other: DatasetShape) -> tuple[tuple[str, str, str], ...]:
-    """What both tell, in the same type, and must tell alike; with the field of each."""
-    theirs = {what: name for name, what in other.comparable}
+def _in_common(mine: DatasetShape, other: DatasetShape) -> tuple[str, ...]:
+    """The fields that both must tell alike, and tell in the same type."""
     return tuple(
-        (what, name, theirs[what])
-        for name, what in mine.comparable
-        if what in theirs and mine.sql_type(name) == other.sql_type(theirs[what])
+        name
+        for name in mine.comparable
+        if name in other.comparable and mine.sql_type(name) == other.sql_type(name)
     )
 
 
-def _pair(mine: DatasetShape, other: DatasetShape, fields: tuple[tuple[str, str, str], ...]) -> sql.Composed:
+def _pair(mine: DatasetShape, other: DatasetShape, fields: tuple[str, ...]) -> sql.Composed:
     """Where the two registers differ, each pair of records named in the order of their ids."""
     different = [
         sql.SQL("({field}, {mine} <> {other})").format(
-            field=sql.Literal(what), mine=sql.Identifier("m", own), other=sql.Identifier("o", theirs)
+            field=sql.Literal(name), mine=sql.Identifier("m", name), other=sql.Identifier("o", name)
         )
-        for what, own, theirs in fields
+        for name in fields
     ]
     return sql.SQL(
         """

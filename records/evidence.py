@@ -121,6 +121,13 @@ class Evidence:
     live: bool = False
     contradictions: tuple[Contradiction, ...] = ()
 
+    @property
+    def contested(self) -> frozenset[str]:
+        """Needed fields on which registers disagree; all of them where none can be relied on."""
+        if not self.contradictions:
+            return frozenset()
+        return frozenset({each.field for each in self.contradictions} if self.values else self.need.fields)
+
 
 def evidence(
     connection: psycopg.Connection[Any],
@@ -242,6 +249,7 @@ def _records(need: Need, shape: DatasetShape) -> sql.Composed:
     ).format(
         fields=sql.SQL(", ").join(sql.Identifier("r", name) for name in need.fields),
         latest=sql.SQL(", ").join(sql.Identifier("r", name) for name in latest),
+        contradictions=_contradictions(need, shape),
         table=shape.table,
         subject=sql.Identifier(shape.subject_column or ""),
         identifier=sql.Placeholder(f"identifier_{need.relation}"),
@@ -255,14 +263,14 @@ def _records(need: Need, shape: DatasetShape) -> sql.Composed:
 
 def _contradictions(need: Need, shape: DatasetShape) -> sql.Composable:
     """Open conflicts about needed fields; not even asked for where no needed field can be in one."""
-    told = [what for name, what in shape.comparable if name in need.fields]
-    if not told:
+    fields = [name for name in need.fields if name in shape.comparable]
+    if not fields:
         return sql.SQL("NULL")
     return sql.SQL(
         "(SELECT jsonb_agg(jsonb_build_array(c.field, c.dataset_id, c.other_dataset_id))"
-        " FROM quality.conflict c WHERE c.closed_at IS NULL AND c.field = ANY({told})"
+        " FROM quality.conflict c WHERE c.closed_at IS NULL AND c.field = ANY({fields})"
         " AND (c.record_id = r.record_id OR c.other_record_id = r.record_id))"
-    ).format(told=sql.Literal(told))
+    ).format(fields=sql.Literal(fields))
 
 
 def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now: datetime) -> Evidence:
@@ -274,14 +282,15 @@ def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now:
         found
     )
     answering = _answering(records or [])
-    contradictions = _told(answering, shape)
+    contradictions = _told(answering)
     fresh_until = source_time + min(freshness, need.maximum_age or freshness)
     status = _status(
         answering, closed_world=closed_world, fresh=now <= fresh_until, quarantined=quarantined, held=held
     )
-    if contradictions and status in (EvidenceStatus.PRESENT, EvidenceStatus.STALE):
-        status = EvidenceStatus.CONFLICT
     one = answering[0] if answering and all(each[1] == answering[0][1] for each in answering) else None
+    if contradictions and status in (EvidenceStatus.PRESENT, EvidenceStatus.STALE):
+        one = one if status is EvidenceStatus.PRESENT else None
+        status = EvidenceStatus.CONFLICT
     values = _values(need, shape, one[1]) if one else {}
     return Evidence(
         need=need,
@@ -298,10 +307,9 @@ def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now:
     )
 
 
-def _told(answering: list[list[Any]], shape: DatasetShape) -> tuple[Contradiction, ...]:
-    """The contradictions about the answering records, each once, by the dataset's own field."""
-    fields = {what: name for name, what in shape.comparable}
-    found = {(fields[what], *sorted(named)) for record in answering for what, *named in record[3] or ()}
+def _told(answering: list[list[Any]]) -> tuple[Contradiction, ...]:
+    """The contradictions about the answering records, each once, the two registers in order."""
+    found = {(field, *sorted(named)) for record in answering for field, *named in record[3] or ()}
     return tuple(Contradiction(field, (one, other)) for field, one, other in sorted(found))
 
 

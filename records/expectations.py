@@ -10,13 +10,15 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.pool import NullPool
 
 from foundation.errors import Location
 from records.errors import AssessmentBroken, QualityRuleUnknown
 from records.findings import Finding
+from records.references import ResolvedReference
 from schemas.quality import Metric, QualityRule
 
 if TYPE_CHECKING:
@@ -31,7 +33,13 @@ RESULT_FORMAT: dict[str, Any] = {
 }
 
 
-def measure(url: URL, schema: str, table: str, rules: Sequence[QualityRule]) -> list[Finding]:
+def measure(
+    url: URL,
+    schema: str,
+    table: str,
+    rules: Sequence[QualityRule],
+    references: Mapping[str, ResolvedReference] | None = None,
+) -> list[Finding]:
     """Run the rules over one table.
 
     Args:
@@ -39,22 +47,35 @@ def measure(url: URL, schema: str, table: str, rules: Sequence[QualityRule]) -> 
         schema: Schema of the table.
         table: Name of the table.
         rules: The contract's rules.
+        references: For rules that look into another dataset, what breaks them, by the name of the rule.
 
     Raises:
         AssessmentBroken: When a check could not be carried out: an error of the pipeline, not bad data.
         QualityRuleUnknown: When a rule names a metric that is not known here.
     """
-    if not rules:
-        return []
-    results = _validate(url, schema, table, rules)
-    return [_finding(rule, results[rule.name]) for rule in rules]
+    known = references or {}
+    skipped = {name: each.skipped for name, each in known.items() if each.skipped}
+    asked = [rule for rule in rules if rule.name not in skipped]
+    results = _validate(url, schema, table, asked, references=known) if asked else {}
+    return [
+        _skipped(rule, skipped[rule.name]) if rule.name in skipped else _finding(rule, *results[rule.name])
+        for rule in rules
+    ]
 
 
-def _validate(url: URL, schema: str, table: str, rules: Sequence[QualityRule]) -> dict[str, Any]:
+def _validate(
+    url: URL,
+    schema: str,
+    table: str,
+    rules: Sequence[QualityRule],
+    *,
+    references: Mapping[str, ResolvedReference],
+) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """The type of expectation and its result, by the name of the rule."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it advises about its own data sources; nothing of it concerns us
         gx = _great_expectations()
-        expectations = [_expectation(gx, rule) for rule in rules]
+        expectations = [_expectation(gx, rule, references) for rule in rules]
         try:
             outcome = _run(gx, url, schema, table, expectations)
         except Exception as error:
@@ -64,7 +85,7 @@ def _validate(url: URL, schema: str, table: str, rules: Sequence[QualityRule]) -
         name = result.expectation_config.meta["rule"]
         if _raised(result.exception_info):
             raise _broken("MetricError", name)
-        found[name] = result.result
+        found[name] = (result.expectation_config.type, result.result)
     return found
 
 
@@ -97,7 +118,31 @@ def _great_expectations() -> Any:
     return great_expectations
 
 
-def _expectation(gx: Any, rule: QualityRule) -> Any:
+@cache
+def _reference_expectation() -> Any:
+    """An expectation of our own about another dataset; its query gives two counts and never a row."""
+    from great_expectations.expectations.expectation import BatchExpectation
+
+    class ExpectReferencesToHold(BatchExpectation):
+        """Every value of a field has what it should have in another dataset."""
+
+        query: str
+        metric_dependencies: ClassVar[tuple[str, ...]] = ("query.table",)
+        success_keys: ClassVar[tuple[str, ...]] = ("query",)
+        domain_keys: ClassVar[tuple[str, ...]] = ("batch_id",)
+
+        def _validate(
+            self, metrics: Any, runtime_configuration: Any = None, execution_engine: Any = None
+        ) -> dict[str, Any]:
+            del runtime_configuration, execution_engine
+            (row,) = metrics["query.table"]
+            counts = {"element_count": row["checked"], "unexpected_count": row["dangling"]}
+            return {"success": row["dangling"] == 0, "result": counts}
+
+    return ExpectReferencesToHold
+
+
+def _expectation(gx: Any, rule: QualityRule, references: Mapping[str, ResolvedReference]) -> Any:
     made = gx.expectations
     meta = {"rule": rule.name}
     match rule.metric:
@@ -113,6 +158,13 @@ def _expectation(gx: Any, rule: QualityRule) -> Any:
             return made.ExpectCompoundColumnsToBeUnique(column_list=list(rule.fields), meta=meta)
         case Metric.ROW_COUNT:
             return made.ExpectTableRowCountToBeBetween(min_value=0, meta=meta)
+        case Metric.DANGLING_REFERENCES if rule.name in references:
+            broken = references[rule.name].condition.replace("{", "{{").replace("}", "}}")
+            query = (
+                "WITH s AS (SELECT * FROM {batch} WHERE NOT _deleted) SELECT count(*) AS checked,"  # noqa: S608
+                f" count(*) FILTER (WHERE {broken}) AS dangling FROM s"
+            )
+            return _reference_expectation()(query=query, meta=meta)
     raise QualityRuleUnknown(
         f"The quality rule {rule.name} uses the metric {rule.metric}, which the bus cannot check",
         remedy=f"Use one of: {', '.join(Metric)}",
@@ -120,7 +172,14 @@ def _expectation(gx: Any, rule: QualityRule) -> Any:
     )
 
 
-def _finding(rule: QualityRule, result: Mapping[str, Any]) -> Finding:
+def _skipped(rule: QualityRule, why: str) -> Finding:
+    return Finding(
+        rule=rule.name, dimension=str(rule.dimension), severity=str(rule.severity), checked=0, failed=0,
+        passed=True, description=rule.description, skipped=why,
+    )  # fmt: skip
+
+
+def _finding(rule: QualityRule, expectation: str, result: Mapping[str, Any]) -> Finding:
     if rule.metric is Metric.ROW_COUNT:
         measured = rows = int(result["observed_value"])
         failed = 0 if rule.holds(measured, rows) else rows
@@ -135,6 +194,7 @@ def _finding(rule: QualityRule, result: Mapping[str, Any]) -> Finding:
         failed=failed,
         passed=rule.holds(measured, rows),
         description=rule.description,
+        expectation=expectation,
     )
 
 

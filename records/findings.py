@@ -21,7 +21,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule over the batch: rows looked at, rows that broke it, and whether that is accepted."""
+    """One rule over the batch: rows looked at, rows that broke it, and whether that is accepted.
+
+    `skipped` says why a rule was not checked; it neither passed nor failed, and holds nothing back.
+    `expectation` is the type of the expectation that measured it, if Great Expectations did.
+    """
 
     rule: str
     dimension: str
@@ -30,6 +34,8 @@ class Finding:
     failed: int
     passed: bool
     description: str = ""
+    skipped: str = ""
+    expectation: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as plain data: names and counts."""
@@ -41,6 +47,8 @@ class Finding:
             "failed": self.failed,
             "passed": self.passed,
             "description": self.description,
+            "skipped": self.skipped,
+            "expectation": self.expectation,
         }
 
 
@@ -71,6 +79,11 @@ class Assessment:
     def broken_rules(self) -> tuple[str, ...]:
         """Their rules."""
         return tuple(finding.rule for finding in self.broken)
+
+    @property
+    def skipped(self) -> tuple[Finding, ...]:
+        """The rules that could not be checked."""
+        return tuple(finding for finding in self.findings if finding.skipped)
 
     @property
     def publishable(self) -> bool:

@@ -119,7 +119,7 @@ class Merging:
         landed = self._count("SELECT count(*) FROM {staging} WHERE NOT _deleted")
         staged = landed
         if self._latest_by is not None:
-            staged = self._count(f"SELECT count(*) FROM {self._said()} s")  # noqa: S608
+            staged = self._count("SELECT count(*) FROM ({latest}) s WHERE NOT s._deleted")
         ended = self._end_periods(given) if self._periods else 0
         merged = self._merge(given)
         closed = 0
@@ -158,9 +158,7 @@ class Merging:
             WITH said AS (
                 SELECT s.*, """  # noqa: S608
             + self._valid_to()
-            + " AS until FROM "
-            + self._said()
-            + """ s
+            + """ AS until FROM ({latest}) s WHERE NOT s._deleted
             ), merged AS (
                 MERGE INTO {current} AS t USING said AS s
                    ON t.dataset = %(dataset)s AND t.source_key = s.source_key AND t.valid_from = s.valid_from
@@ -264,16 +262,6 @@ class Merging:
             " AND t.record_id NOT IN (SELECT record_id FROM absent))"
         )
 
-    def _said(self) -> str:
-        """The rows that count: in a feed that only appends, the latest of each record."""
-        rows = "SELECT * FROM {staging} WHERE NOT _deleted"
-        if self._latest_by is None:
-            return f"({rows})"
-        return (
-            f"(SELECT DISTINCT ON (source_key, valid_from) * FROM ({rows}) a"  # noqa: S608
-            " ORDER BY source_key, valid_from, {latest} DESC, _slice DESC, _page DESC, position DESC)"
-        )
-
     def _valid_to(self) -> str:
         if not self._periods:
             return "s.valid_to"
@@ -310,7 +298,7 @@ class Merging:
             staging=self._staging.identifier,
             subject=sql.Identifier(self._table.subject_column or "source_key"),
             salt=sql.SQL(_SALT),
-            latest=sql.Identifier(self._latest_by or "source_key"),
+            latest=self._staging.latest,
             not_older=self._not_older(),
             all_columns=names(map(sql.Identifier, self._table.all_columns)),
             staged_columns=names(sql.Identifier("s", name) for name in own),

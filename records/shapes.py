@@ -17,7 +17,7 @@ __all__ = ["DatasetShape", "all_shapes", "forget", "read_shapes", "shapes_of"]
 class DatasetShape:
     """Where the records of a dataset are and what they look like.
 
-    `comparable` are the fields that every register must tell alike, each with what it tells (`birth_date`).
+    `comparable` are the fields that every register must tell alike, such as the day of birth.
     """
 
     dataset_id: str
@@ -25,7 +25,7 @@ class DatasetShape:
     table_name: str
     columns: tuple[tuple[str, str], ...]
     order_columns: tuple[str, ...]
-    comparable: tuple[tuple[str, str], ...]
+    comparable: tuple[str, ...]
     subject_column: str | None
     contract_hash: str
 
@@ -87,7 +87,7 @@ def _read(connection: psycopg.Connection[Any]) -> dict[str, DatasetShape]:
             row[2],
             tuple((name, kind) for name, kind in row[3]),
             tuple(row[4]),
-            tuple((name, what) for name, what in row[5]),
+            tuple(row[5]),
             row[6],
             row[7],
         )

@@ -50,6 +50,7 @@ class Staging:
 
     batch_id: UUID
     table: RecordTable
+    latest_by: str | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +61,16 @@ class Staging:
     def identifier(self) -> sql.Identifier:
         """The table with its schema."""
         return sql.Identifier("staging", self.name)
+
+    @property
+    def judged_name(self) -> str:
+        """What is judged: of a feed that only appends, a view of the latest row of each record."""
+        return self.name if self.latest_by is None else f"{self.name}_latest"
+
+    @property
+    def judged(self) -> sql.Identifier:
+        """What is judged, with its schema."""
+        return sql.Identifier("staging", self.judged_name)
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -76,10 +87,23 @@ class Staging:
             for name, kind in self.columns
         )
         self._run(connection, "CREATE TABLE IF NOT EXISTS {table} ({columns})", columns=columns)
+        if self.latest_by is not None:
+            view = sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(self.judged, self.latest)
+            connection.execute(view)
+
+    @property
+    def latest(self) -> sql.Composed:
+        """The rows that count: in a feed that only appends, the latest of each record."""
+        if self.latest_by is None:
+            return sql.SQL("SELECT * FROM {}").format(self.identifier)
+        return sql.SQL(
+            "SELECT DISTINCT ON (source_key, valid_from, _deleted) * FROM {} ORDER BY source_key, valid_from,"
+            " _deleted, {} DESC, _slice DESC, _page DESC, position DESC"
+        ).format(self.identifier, sql.Identifier(self.latest_by))
 
     def drop(self, connection: psycopg.Connection[Any]) -> None:
-        """Drop the table, if it is there."""
-        self._run(connection, "DROP TABLE IF EXISTS {table}")
+        """Drop the table with its view, if it is there."""
+        self._run(connection, "DROP TABLE IF EXISTS {table} CASCADE")
 
     def exists(self, connection: psycopg.Connection[Any]) -> bool:
         """Whether the table is there."""
@@ -97,7 +121,7 @@ class Staging:
             table=self.identifier, columns=names
         )
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types([kind for _, kind in self.columns])
+            copy.set_types([kind.partition("(")[0] for _, kind in self.columns])  # numeric(38,6): numeric
             write = copy.write_row
             for row in frame.select([name for name, _ in self.columns]).iter_rows():
                 write(row)

@@ -39,6 +39,7 @@ from records.opening import (
     take_over,
 )
 from records.publishing import Published, publish
+from records.references import asked_by, resolve
 from records.report import StepSeconds, SyncReport
 from schemas.contract import Contract
 
@@ -112,7 +113,7 @@ def assess(context: SyncContext, batch: Batch) -> Assessment:
         findings = assessing.findings_of_batch(
             connection, batch, totals, Merging(connection, batch, context.tags).closings()
         )
-        findings += _measured(context, batch, totals)
+        findings += _measured(context, connection, batch, totals)
         found = Assessment.of(findings)
         with connection.transaction():
             batches.fence(connection, batch, allowed=(BatchStatus.OPEN,), alone=True)
@@ -160,11 +161,15 @@ def run_sync(
     return _report(context, batch, landed, assessment=assessment, published=published, seconds=seconds)
 
 
-def _measured(context: SyncContext, batch: Batch, totals: LedgerTotals) -> list[Finding]:
+def _measured(
+    context: SyncContext, connection: psycopg.Connection[Any], batch: Batch, totals: LedgerTotals
+) -> list[Finding]:
     if not totals.accepted and totals.read:
         return []
-    url = context.installation.database.url(Role.INGEST)
-    return measure(url, "staging", batch.staging.name, batch.contract.quality)
+    url, contract = context.installation.database.url(Role.INGEST), batch.contract
+    found = resolve(connection, contract, asked_by(contract))
+    resolved = {each.reference.rule: each for each in found}
+    return measure(url, "staging", batch.staging.judged_name, contract.quality, resolved)
 
 
 def _conclude(

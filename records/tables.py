@@ -169,10 +169,8 @@ def _order(record_type: RecordType) -> list[str]:
 
 def _comparable(contract: Contract) -> list[str]:
     """The mapped fields that every register must tell alike of one subject."""
-    mapped = set(contract.fields)
-    return [
-        column.name for column in contract.record_type.columns if column.comparable and column.name in mapped
-    ]
+    columns, mapped = contract.record_type.columns, set(contract.fields)
+    return [each.name for each in columns if each.comparable and each.name in mapped]
 
 
 def require_published(connection: psycopg.Connection[Any], contract: Contract) -> None:

@@ -27,6 +27,10 @@ from schemas.contract import Contract
 from schemas.contracts import load_contracts
 
 PERSONS, DEATHS, TAX = "dukcapil-mojokerto/persons", "dukcapil-mojokerto/deaths", "kpp-mojokerto/tax-standing"
+FAMILIES, BIRTHS = "dukcapil-mojokerto/families", "dukcapil-mojokerto/births"
+BUSINESSES, LICENSES = "dpmptsp-mojokerto/businesses", "dpmptsp-mojokerto/licenses"
+PATIENTS, COVERAGE = "dinkes-mojokerto/patients", "dinkes-mojokerto/coverage"
+IMMUNIZATIONS = "dinkes-mojokerto/immunizations"
 OPERATOR = "diskominfo-mojokerto"
 
 
@@ -51,9 +55,77 @@ def death(number: int, **changes: Any) -> dict[str, Any]:
     """A death deed."""
     row = {
         "nik": nik_of(number), "tgl_mati": date(2024, 5, 1), "tgl_lapor": date(2024, 5, 3),
-        "no_akta": f"3576-KM-{number:04d}", "no_prop": 35, "no_kab": 76, "no_kec": 2,
+        "no_akta": f"3576-KM-03052024-{number:04d}", "nomor": number, "no_prop": 35, "no_kab": 76, "no_kec": 2,
     }  # fmt: skip
     return row | changes
+
+
+def family(number: int, head: int, **changes: Any) -> dict[str, Any]:
+    """A family card."""
+    row = {
+        "no_kk": card_of(number), "nik_kepala": nik_of(head), "nama_kep": "BUDI SANTOSO",
+        "alamat": "JL. MAJAPAHIT 1", "no_rt": "001", "no_rw": "002", "no_prop": 35, "no_kab": 76, "no_kec": 2,
+        "no_kel": 1001, "jumlah_anggota": 3, "tgl_terbit": date(2020, 1, 2),
+    }  # fmt: skip
+    return row | changes
+
+
+def birth(number: int, **changes: Any) -> dict[str, Any]:
+    """A birth deed of the person of that number."""
+    row = {
+        "no_akta": f"3576-LU-03052024-{number:04d}", "nomor": number, "nik": nik_of(number),
+        "nama_lgkp": "BUDI SANTOSO", "tgl_lhr": date(1990, 1, 1), "tmpt_lhr": "MOJOKERTO", "jenis_klmin": 1,
+        "nik_ibu": None, "nik_ayah": None, "tgl_daftar": date(2024, 5, 3), "no_prop": 35, "no_kab": 76,
+        "no_kec": 2,
+    }  # fmt: skip
+    return row | changes
+
+
+def business(number: int, owner: int, **changes: Any) -> dict[str, Any]:
+    """A business of a person."""
+    row = {
+        "nib": nib_of(number), "no_identitas_penanggung_jwb": nik_of(owner),
+        "jns_identitas_penanggung_jwb": "01", "nama_penanggung_jwb": "BUDI SANTOSO", "npwp_perseroan": None,
+        "nama_perseroan": "WARUNG BUDI", "jenis_pelaku_usaha": "02", "flag_umk": "Y", "skala_usaha": "01",
+        "kbli": "56102", "skala_resiko": "R", "perseroan_daerah_id": "3576021001", "status_nib": "01",
+        "tgl_terbit_nib": "2023-02-01",
+    }  # fmt: skip
+    return row | changes
+
+
+def license_of(number: int, owner: int, **changes: Any) -> dict[str, Any]:
+    """A license of the business of the same number."""
+    row = {
+        "id_izin": f"I-{number:06d}", "nib": nib_of(number), "no_identitas_penanggung_jwb": nik_of(owner),
+        "kd_izin": "029000000006", "jenis_izin": "01", "kbli": "56102", "kewenangan": "02", "kd_status": "50",
+        "tgl_status": "2023-02-01 10:00:00", "tgl_terbit": "2023-02-01", "tgl_berlaku_sd": None,
+    }  # fmt: skip
+    return row | changes
+
+
+def patient(number: int, **changes: Any) -> dict[str, Any]:
+    """A patient."""
+    row = {
+        "ihs_number": ihs_of(number), "nik": nik_of(number), "nik_ibu": None, "name": "BUDI SANTOSO",
+        "gender": "male", "birth_date": "1990-01-01", "deceased": False, "active": True,
+        "last_updated": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    return row | changes
+
+
+def nib_of(number: int) -> str:
+    """A NIB."""
+    return f"91202{number:08d}"
+
+
+def card_of(number: int) -> str:
+    """A family card number."""
+    return f"357602010120{number:04d}"
+
+
+def ihs_of(number: int) -> str:
+    """A SATUSEHAT patient number."""
+    return f"P{number:011d}"
 
 
 def tax(number: int, **changes: Any) -> dict[str, Any]:
@@ -74,12 +146,25 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         "no_rw": pl.String, "nik_ibu": pl.String, "nik_ayah": pl.String,
     },
     DEATHS: {
-        "nik": pl.String, "tgl_mati": pl.Date, "tgl_lapor": pl.Date, "no_akta": pl.String,
+        "nik": pl.String, "tgl_mati": pl.Date, "tgl_lapor": pl.Date, "no_akta": pl.String, "nomor": pl.Int64,
         "no_prop": pl.Int16, "no_kab": pl.Int16, "no_kec": pl.Int16,
     },
     TAX: dict.fromkeys(
         ["npwp16", "nama_wp", "tahun_kswp", "status_kswp", "alasan", "tanggal_terbit"], pl.String
     ),
+    FAMILIES: {
+        "no_kk": pl.String, "nik_kepala": pl.String, "nama_kep": pl.String, "alamat": pl.String,
+        "no_rt": pl.String, "no_rw": pl.String, "no_prop": pl.Int16, "no_kab": pl.Int16, "no_kec": pl.Int16,
+        "no_kel": pl.Int32, "jumlah_anggota": pl.Int16, "tgl_terbit": pl.Date,
+    },
+    BIRTHS: {
+        "no_akta": pl.String, "nomor": pl.Int64, "nik": pl.String, "nama_lgkp": pl.String, "tgl_lhr": pl.Date,
+        "tmpt_lhr": pl.String, "jenis_klmin": pl.Int16, "nik_ibu": pl.String, "nik_ayah": pl.String,
+        "tgl_daftar": pl.Date, "no_prop": pl.Int16, "no_kab": pl.Int16, "no_kec": pl.Int16,
+    },
+    BUSINESSES: dict.fromkeys(business(1, 1), pl.String),
+    LICENSES: dict.fromkeys(license_of(1, 1), pl.String),
+    PATIENTS: dict.fromkeys(patient(1), pl.String) | {"deceased": pl.Boolean, "active": pl.Boolean},
 }  # fmt: skip
 
 
