@@ -35,6 +35,11 @@ class TokenDesk:
             self._locked_until = 0.0
             self._tokens.clear()
 
+    def forgive(self) -> None:
+        """Let anybody try again at once."""
+        with self._lock:
+            self._locked_until = 0.0
+
     def expire_tokens(self) -> None:
         """End every token."""
         with self._lock:

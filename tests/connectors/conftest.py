@@ -64,6 +64,46 @@ REST = {
 }
 
 
+PATIENT_COLUMNS = (
+    "ihs_number", "nik", "nik_ibu", "name", "gender", "birth_date", "deceased", "active", "last_updated",
+)  # fmt: skip
+_NIK_SYSTEM = "https://fhir.kemkes.go.id/id/nik"
+_LOGIN = {
+    "base_path": "/fhir-r4/v1",
+    "grant_type_in_url": True,
+    "client_id": "file:satusehat-client-id",
+    "client_secret": "file:satusehat-client-secret",
+}
+FHIR = {
+    **_LOGIN,
+    "resource": "Patient",
+    "columns": {
+        "ihs_number": "identifier[system=https://fhir.kemkes.go.id/id/ihs-number].value",
+        "nik": f"identifier[system={_NIK_SYSTEM}].value",
+        "nik_ibu": "identifier[system=https://fhir.kemkes.go.id/id/nik-ibu].value",
+        "name": "name[use=official].text",
+        "gender": "gender",
+        "birth_date": "birthDate",
+        "deceased": "deceasedBoolean | deceasedDateTime.isPresent()",
+        "active": "active",
+        "last_updated": "meta.lastUpdated",
+    },
+    "lookup": {"nik": {"parameter": "identifier", "system": _NIK_SYSTEM}},
+}
+COVERAGE = {
+    **_LOGIN,
+    "resource": "Coverage",
+    "columns": {
+        "id": "id",
+        "nik": f"beneficiary.identifier[system={_NIK_SYSTEM}].value"
+        f" | beneficiary.resolve().identifier[system={_NIK_SYSTEM}].value",
+        "ihs_number": "beneficiary.getReferenceKey(Patient)",
+        "status": "status",
+    },
+    "lookup": {"nik": {"parameter": "beneficiary:identifier", "system": _NIK_SYSTEM}},
+}
+
+
 @dataclass
 class Opener:
     """Opens sources of the practice agencies as the bus does, and closes them after the test."""
@@ -92,11 +132,33 @@ class Opener:
         )
 
     def lookup(self, *, columns: tuple[str, ...] = TAX_COLUMNS) -> Lookup:
+        return self.ask("rest", "kswp", REST, columns=columns)
+
+    def ask(
+        self, kind: str, system: str, config: dict[str, object], *, columns: tuple[str, ...] = ()
+    ) -> Lookup:
         lookup = open_lookup(
-            Binding("rest", "kswp", REST), self.registered("kswp"), self.secrets(), columns=columns
+            Binding(kind, system, config), self.registered(system), self.secrets(), columns=columns
         )
         self.opened.append(lookup)
         return lookup
+
+    def fhir(
+        self,
+        *,
+        of: dict[str, object] = FHIR,
+        columns: tuple[str, ...] = (),
+        page_rows: int = 500,
+        **changes: object,
+    ) -> Source:
+        return self._keep(
+            open_source(
+                Binding("fhir", "satusehat", {**of, "page_size": page_rows, **changes}),
+                self.registered("satusehat"),
+                self.secrets(),
+                columns=columns,
+            )
+        )
 
     def registered(self, system: str) -> Registered:
         return Registered(system, self.agencies.endpoints[system], self.agencies.ca_pem)
@@ -123,6 +185,7 @@ def agencies(serving: PracticeAgencies) -> Iterator[PracticeAgencies]:
     """The agencies as they were filled; tests that change them mark it with `changes_the_source`."""
     yield serving
     serving.tax.faults.clear()
+    serving.health.faults.clear()
 
 
 @pytest.fixture

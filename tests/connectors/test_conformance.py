@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.agencies import PracticeAgencies
 from tests.connectors.conformance import Conformance, Open
-from tests.connectors.conftest import PERSON_COLUMNS, TAX_COLUMNS, Opener
+from tests.connectors.conftest import PATIENT_COLUMNS, PERSON_COLUMNS, TAX_COLUMNS, Opener
 
 
 class TestSql(Conformance):
@@ -29,3 +29,15 @@ class TestRest(Conformance):
         return agencies.population.tax.with_columns(
             npwp16=pl.when("nomor_sebagai_angka").then("number:" + pl.col("npwp16")).otherwise("npwp16")
         ).select(TAX_COLUMNS)
+
+
+class TestFhir(Conformance):
+    @pytest.fixture
+    def open(self, opener: Opener) -> Open:
+        return opener.fhir
+
+    @pytest.fixture
+    def expected(self, agencies: PracticeAgencies) -> pl.DataFrame:
+        """Moments come as the server writes them."""
+        moment = pl.col("last_updated").dt.strftime("%Y-%m-%dT%H:%M:%S.%3f+00:00")
+        return agencies.population.patients.with_columns(last_updated=moment).select(PATIENT_COLUMNS)
