@@ -4,7 +4,7 @@
 
     RetryLater        WorkerFenced, DatasetBusy
     FixContract       DatasetNotPublished, QualityRuleUnknown, ContractReplaced, NeedUnknown
-    FixSource         PageRepeated, PageOutOfOrder, BatchRejected
+    FixSource         PageRepeated, PageOutOfOrder, BatchRejected, StrangersShown
     Refused           BatchHeld, BatchNotReleasable, SubjectNotMatched, TooManyAttempts, QuarantineRowGone,
                       RowNotReplayable, BatchNotFound
     IntegrityBroken   LedgerMismatch, AssessmentBroken
@@ -30,6 +30,7 @@ __all__ = [
     "QualityRuleUnknown",
     "QuarantineRowGone",
     "RowNotReplayable",
+    "StrangersShown",
     "SubjectNotMatched",
     "TooManyAttempts",
     "WorkerFenced",
@@ -70,6 +71,10 @@ class PageOutOfOrder(FixSource):
 
 class BatchRejected(FixSource):
     """Too many rows of the batch cannot be used; nothing of it is published."""
+
+
+class StrangersShown(FixSource):
+    """Asked live for one person, the source answered with a record of another."""
 
 
 class BatchHeld(Refused):

@@ -38,8 +38,10 @@ __all__ = [
     "ConfirmedSubject",
     "Link",
     "confirm",
+    "count_attempt",
     "links_of",
     "relink",
+    "require_attempts_left",
     "sever",
 ]
 
@@ -123,18 +125,42 @@ def confirm(
         elif not refused:
             _count_failure(connection, tag, consumer, now)
     if refused:
-        seconds = int(ATTEMPT_WINDOW.total_seconds())
-        raise TooManyAttempts(
-            "Too many attempts were made without a match",
-            remedy=f"Wait {seconds // 60} minutes, or see the applicant at a counter",
-            retry_after=seconds,
-        )
+        raise _too_many()
     if keys is None:
         raise SubjectNotMatched(
             "No person was found whose number and second element match",
             remedy="Check the number and the second element with the applicant",
         )
     return ConfirmedSubject(keys, applicant.nik, tag)
+
+
+def require_attempts_left(
+    connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime
+) -> None:
+    """Refuse a consumer that named a number, or numbers over all, too often in vain.
+
+    Raises:
+        TooManyAttempts: When it did.
+    """
+    asked = {"tag": tag, "consumer": consumer, "since": now - ATTEMPT_WINDOW}
+    row = connection.execute(f"SELECT {_FAILURES}", asked).fetchone()
+    if row is not None and (row[0] >= ATTEMPTS or row[1] >= CONSUMER_ATTEMPTS):
+        raise _too_many()
+
+
+def count_attempt(connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime) -> None:
+    """Count, and commit, that a consumer named a number in vain; call it outside a transaction."""
+    with pipelines.transaction(connection):
+        _count_failure(connection, tag, consumer, now)
+
+
+def _too_many() -> TooManyAttempts:
+    seconds = int(ATTEMPT_WINDOW.total_seconds())
+    return TooManyAttempts(
+        "Too many attempts were made without a match",
+        remedy=f"Wait {seconds // 60} minutes, or see the applicant at a counter",
+        retry_after=seconds,
+    )
 
 
 def link_by_identifier(
@@ -274,13 +300,18 @@ def _looking_up(shapes: tuple[DatasetShape, ...]) -> bytes:
     tables = {shape.table_name: shape for shape in shapes if shape.record_type == "Person"}
     found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
     query = sql.SQL(
-        "SELECT coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
-        " AND consumer = %(consumer)s AND window_start > %(since)s), 0),"
-        " coalesce((SELECT failures FROM identity.consumer_attempt WHERE consumer = %(consumer)s"
-        " AND window_start > %(since)s), 0), p.name, p.birth_date, p.family_card_number"
+        "SELECT {failures}, p.name, p.birth_date, p.family_card_number"
         " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
     )
-    return query.format(found=found).as_bytes(None)
+    return query.format(failures=sql.SQL(_FAILURES), found=found).as_bytes(None)
+
+
+_FAILURES = (
+    "coalesce((SELECT failures FROM identity.attempt WHERE subject_tag = %(tag)s"
+    " AND consumer = %(consumer)s AND window_start > %(since)s), 0),"
+    " coalesce((SELECT failures FROM identity.consumer_attempt WHERE consumer = %(consumer)s"
+    " AND window_start > %(since)s), 0)"
+)
 
 
 def _people(shape: DatasetShape) -> sql.Composed:

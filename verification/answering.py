@@ -5,7 +5,8 @@
     service   = catalogue.service(question.service)
     subject   = identity.confirm(question.applicant)     a second element must match
     decision  = consent.decide(request, facts)           deny: entry committed, then refused
-    evidence  = records.evidence(subject, service.needs)
+    relations = records.relations(subject, claims)       a child: decided about as well; a stranger: nothing
+    evidence  = records.evidence(subject, service.needs) stale? entry, live call, entry
     outcomes  = criteria.evaluate(service, claims, evidence)
     answer    = verdict + outcomes + provenance
     commit    = ONE transaction: locks, revisions re-read, quota, answer stored, entry appended
@@ -21,7 +22,6 @@ from uuid import UUID
 
 from audit.entry import EntryKind
 from audit.log import append
-from consent.decision import Decision
 from foundation import clock, telemetry
 from verification import answers, idempotency, referrals, watches
 from verification.claims import check_claims
@@ -65,13 +65,18 @@ def answer(
         purpose = question.purpose or service.definition.purpose
         subject = confirmed(session, question.applicant, purpose, service.identifier)
         request = disclosure(
-            asker, purpose, service.fields, subject.keys, officer=question.officer, case=question.case_number
+            asker,
+            purpose,
+            service.fields_about_applicant,
+            subject.keys,
+            officer=question.officer,
+            case=question.case_number,
         )
         decision = decide_or_refuse(session, request, subject.keys)
-        judged = judge(session, service, subject, claims, request.at)
-        composed = compose(service, question, decision, judged.outcomes, judged.evidence)
+        judged = judge(session, service, subject, claims, decision)
+        composed = compose(service, question, judged)
         try:
-            return _commit(session, question, judged, decision, composed, once=once)
+            return _commit(session, question, judged, composed, once=once)
         except RacedByTwin:
             given = _given_before(session, once)
             if given is None:
@@ -95,13 +100,12 @@ def _commit(
     session: Session,
     question: Question,
     judged: Judged,
-    decision: Decision,
     composed: Composed,
     *,
     once: IdempotentRequest | None,
 ) -> GivenAnswer:
     """The transaction that makes an answer an answer."""
-    connection, subject = session.connection, judged.subject
+    connection, subject, decision = session.connection, judged.subject, judged.decision
     jws = session.context.signer.sign(composed.content)
     referral = composed.referral
     details = {
@@ -109,6 +113,7 @@ def _commit(
         "service_version": composed.content["service_version"],
         "answer": composed.answer_id,
         "referral": referral.referral_id if referral else None,
+        **judged.details,
     }
     personal = {
         "answer_sha256": hashlib.sha256(jws.encode()).hexdigest(),
@@ -122,10 +127,11 @@ def _commit(
         str(composed.verdict),
         details=details,
         sealed=personal,
+        other=judged.other,
     )
     with (
         telemetry.span("verification.commit"),
-        committing(session, decision, subject.keys) as transaction,
+        committing(session, decision, subject.keys, judged.other) as transaction,
     ):
         promise = append(connection, draft)
         given = GivenAnswer(
@@ -135,8 +141,8 @@ def _commit(
             promise=signed_promise(session.context, promise),
             entry_id=promise.entry_id,
         )
-        answers.store(connection, answers.record_of(given, subject, decision, question))
-        watches.store(connection, composed.answer_id, judged.watch(decision))
+        answers.store(connection, answers.record_of(given, judged, question))
+        watches.store(connection, composed.answer_id, judged.watch())
         if referral is not None:
             referrals.open_referral(connection, referral, decision, subject.keys)
         if once is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,11 +15,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.subjects import SubjectHandle, SubjectKeys
-from consent.decision import Decision
 from foundation.errors import IntegrityBroken
-from records.identity import ConfirmedSubject
 from verification.errors import AnswerUnknown
 from verification.journey import GivenAnswer, Question
+from verification.judging import Judged
 
 _CONTEXT = b"lintas/verification/v1\x00"
 _NONCE_BYTES = 12
@@ -47,15 +46,17 @@ class AnswerRecord:
     decision_id: UUID
     entry_id: UUID
     sealed: bytes
+    other: SubjectHandle | None = None
+    other_fields: Fields = field(default_factory=dict)
 
 
 _COLUMNS = (
     "answer_id, consumer, system, service, service_version, purpose, subject, fields, answered_at, "
-    "decision_id, entry_id, sealed"
+    "decision_id, entry_id, sealed, other, other_fields"
 )
 _INSERT = f"""
 INSERT INTO verification.answer ({_COLUMNS})
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS} FROM verification.answer WHERE answer_id = %s AND system = %s"  # noqa: S608
 _WATCHED = f"""
@@ -64,11 +65,9 @@ SELECT {_COLUMNS} FROM verification.answer a
 """  # noqa: S608
 
 
-def record_of(
-    given: GivenAnswer, subject: ConfirmedSubject, decision: Decision, question: Question
-) -> AnswerRecord:
+def record_of(given: GivenAnswer, judged: Judged, question: Question) -> AnswerRecord:
     """The answer as it is stored, with the question sealed beside it: a review asks it again."""
-    request = decision.request
+    request, subject, other = judged.own.request, judged.subject, judged.other
     asked = {
         "nik": subject.nik.value,
         "claims": dict(question.claims),
@@ -85,17 +84,18 @@ def record_of(
         subject=subject.keys.handle,
         fields=request.fields,
         answered_at=request.at,
-        decision_id=UUID(decision.decision_id),
+        decision_id=UUID(request.decision_id),
         entry_id=given.entry_id,
         sealed=seal(
             subject.keys, given.answer_id, {"jws": given.jws, "promise": given.promise, "question": asked}
         ),
+        other=other.keys.handle if other else None,
+        other_fields=other.decision.request.fields if other else {},
     )
 
 
 def store(connection: psycopg.Connection[Any], record: AnswerRecord) -> None:
     """Insert an answer in the caller's transaction."""
-    fields = orjson.dumps({dataset: sorted(names) for dataset, names in record.fields.items()}).decode()
     connection.execute(
         _INSERT,
         (
@@ -106,13 +106,19 @@ def store(connection: psycopg.Connection[Any], record: AnswerRecord) -> None:
             record.service_version,
             record.purpose,
             record.subject,
-            fields,
+            _as_json(record.fields),
             record.answered_at,
             record.decision_id,
             record.entry_id,
             record.sealed,
+            record.other,
+            _as_json(record.other_fields),
         ),
     )
+
+
+def _as_json(fields: Fields) -> str:
+    return orjson.dumps({dataset: sorted(names) for dataset, names in fields.items()}).decode()
 
 
 def find(connection: psycopg.Connection[Any], answer_id: UUID, system: str) -> AnswerRecord:
@@ -137,7 +143,8 @@ def find_watched(connection: psycopg.Connection[Any], answer_id: UUID) -> Answer
 
 def _record(row: Sequence[Any]) -> AnswerRecord:
     values = list(row)
-    values[7] = {dataset: frozenset(names) for dataset, names in values[7].items()}
+    for place in (7, 13):
+        values[place] = {dataset: frozenset(names) for dataset, names in values[place].items()}
     return AnswerRecord(*values)
 
 

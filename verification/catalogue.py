@@ -6,28 +6,36 @@ to evidence and claims that exist, and compares only what can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from consent.exchange import Fields
 from foundation.canonical import sha256_hex
 from foundation.errors import Location
-from records.evidence import Need
+from records.evidence import SELF, Need
 from schemas.marked_yaml import MarkedDocument, YamlProblem, read_marked_yaml
 from verification.criteria import CLAIM, Expression, compile_expression
 from verification.errors import ServiceInvalid, ServiceProblem, ServiceUnknown
 from verification.expression import TODAY
-from verification.service import Criterion, PublicService
-from verification.types import BOOL, DATE, INT, STRING, Kind, Scope, ValueType, type_of_column
+from verification.relations_in_services import TARGET_KIND, check_criteria, check_relations
+from verification.service import Criterion, EvidenceType, PublicService
+from verification.types import BOOL, DATE, IDENTIFIER, INT, STRING, Kind, Scope, ValueType, type_of_column
 
 if TYPE_CHECKING:
     from schemas.record_types import RecordType
 
 BUILT_IN = Path(__file__).parent / "services"
-_CLAIM_TYPES = {"int": INT, "string": STRING, "bool": BOOL, "date": DATE}
+_CLAIM_TYPES = {
+    "int": INT, "string": STRING, "bool": BOOL, "date": DATE, "nik": IDENTIFIER, "nib": IDENTIFIER,
+}  # fmt: skip
+OTHER_PERSON = "guardian_of"
+"""The one relation that leads to another person, about whom is decided separately."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class CompiledCriterion:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The names of the evidence that this criterion looks at."""
+        """The names of the evidence, and of the relations, that this criterion looks at."""
         return frozenset(record for record, _ in self.expression.references if record != CLAIM)
 
 
@@ -53,18 +61,47 @@ class Service:
     digest: str
     needs: tuple[Need, ...]
 
-    @property
-    def fields(self) -> Mapping[str, frozenset[str]]:
+    @cached_property
+    def fields(self) -> Fields:
         """The fields that the service looks at, by dataset: what consent and agreements must cover."""
-        found: dict[str, frozenset[str]] = {}
-        for evidence in self.definition.evidence.values():
-            found[evidence.dataset] = found.get(evidence.dataset, frozenset()) | frozenset(evidence.fields)
-        return found
+        return _merged([*_evidence_fields(self.definition), *_grounds(self.definition)])
+
+    @cached_property
+    def fields_about_applicant(self) -> Fields:
+        """Those that are about the applicant, their business, or whether a relation holds."""
+        own = _evidence_fields(self.definition, lambda relation: relation != OTHER_PERSON)
+        return _merged([*own, *_grounds(self.definition)])
+
+    @cached_property
+    def fields_about_other(self) -> Fields:
+        """Those that are about the child for whom the applicant speaks; empty in most services."""
+        return _merged(_evidence_fields(self.definition, lambda relation: relation == OTHER_PERSON))
 
     @property
     def identifier(self) -> str:
         """The service's name in requests."""
         return self.definition.identifier
+
+
+def _evidence_fields(
+    definition: PublicService, wanted: Callable[[str], bool] = lambda _: True
+) -> list[tuple[str, list[str]]]:
+    return [
+        (each.dataset, [*each.fields, *each.latestBy])
+        for each in definition.evidence.values()
+        if wanted(each.relation)
+    ]
+
+
+def _grounds(definition: PublicService) -> list[tuple[str, list[str]]]:
+    return [(each.dataset, each.fields) for terms in definition.relations.values() for each in terms.restsOn]
+
+
+def _merged(named: Iterable[tuple[str, Iterable[str]]]) -> Fields:
+    found: dict[str, frozenset[str]] = {}
+    for dataset, fields in named:
+        found[dataset] = found.get(dataset, frozenset()) | frozenset(fields)
+    return found
 
 
 @dataclass(frozen=True)
@@ -155,7 +192,15 @@ def _compile(
     definition: PublicService, datasets: Mapping[str, RecordType], check: _Check, digest: str
 ) -> Service | None:
     before = len(check.problems)
-    scope = Scope({**_evidence_scope(definition, datasets, check), CLAIM: _claim_scope(definition)}, TODAY)
+    targets = check_relations(definition, datasets, check.add)
+    scope = Scope(
+        {
+            **_evidence_scope(definition, datasets, check),
+            **{name: {} for name in definition.relations},
+            CLAIM: _claim_scope(definition),
+        },
+        TODAY,
+    )
     criteria = []
     seen: set[str] = set()
     for position, criterion in enumerate(definition.holdsRequirement):
@@ -173,8 +218,21 @@ def _compile(
     _check_everything_is_used(definition, criteria, check)
     if len(check.problems) > before:
         return None
-    needs = tuple(Need(name, each.dataset, tuple(each.fields)) for name, each in definition.evidence.items())
+    needs = tuple(_need(name, each, targets[name]) for name, each in definition.evidence.items())
     return Service(definition, tuple(criteria), scope, digest, needs)
+
+
+def _need(name: str, evidence: EvidenceType, target_field: str | None) -> Need:
+    age = evidence.maximumAge
+    return Need(
+        name,
+        evidence.dataset,
+        tuple(evidence.fields),
+        relation=evidence.relation,
+        target_field=target_field,
+        latest_by=tuple(evidence.latestBy),
+        maximum_age=timedelta(hours=age.hours) if age else None,
+    )
 
 
 def _check_everything_is_used(
@@ -183,11 +241,13 @@ def _check_everything_is_used(
     """No field may be asked for that no criterion uses: what is not needed is not disclosed."""
     if len(criteria) != len(definition.holdsRequirement):
         return
-    used = {reference for criterion in criteria for reference in criterion.expression.references}
+    by_criterion = [criterion.expression.references for criterion in criteria]
+    check_criteria(definition, by_criterion, check.add)
+    used = frozenset().union(*by_criterion)
     for name, evidence in definition.evidence.items():
         whole = (name, None) in used
         for field in evidence.fields:
-            if (name, field) not in used and not whole:
+            if (name, field) not in used and not whole and field not in evidence.latestBy:
                 what = f"no criterion uses the field {field!r}"
                 check.add(
                     ("evidence", name, "fields"), what, "Remove it: no more is disclosed than is needed."
@@ -201,7 +261,7 @@ def _evidence_scope(
     for name, evidence in definition.evidence.items():
         records[name] = {}
         record_type = datasets.get(evidence.dataset)
-        if name == CLAIM or name in TODAY:
+        if name in {CLAIM, SELF, *TODAY, *TARGET_KIND}:
             check.add(("evidence", name), f"{name!r} is a reserved name", "Choose another.")
         elif record_type is None:
             known = ", ".join(sorted(datasets)) or "none"

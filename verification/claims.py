@@ -6,9 +6,14 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.errors import IdentifierInvalid
+from schemas.identifiers import Identifier, Nib, Nik
 from verification.catalogue import Service
 from verification.errors import ClaimsInvalid
 from verification.service import Claim
+
+IDENTIFIERS: Mapping[str, type[Identifier]] = {"nik": Nik, "nib": Nib}
+"""The kinds of claim that name somebody or something by number."""
 
 
 def check_claims(service: Service, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +53,12 @@ def _shown(name: str, asked: Mapping[str, Claim]) -> str:
 def _check(claim: Claim, value: Any) -> tuple[Any, str | None]:
     if claim.type == "date":
         return _date(value)
+    if claim.type in IDENTIFIERS:
+        return _identifier(IDENTIFIERS[claim.type], value)
+    return _plain(claim, value)
+
+
+def _plain(claim: Claim, value: Any) -> tuple[Any, str | None]:
     expected = {"int": int, "string": str, "bool": bool}[claim.type]
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
         return None, f"must be of type {claim.type}"
@@ -58,6 +69,13 @@ def _check(claim: Claim, value: Any) -> tuple[Any, str | None]:
     if isinstance(value, str) and len(value) > 1000:
         return None, "is too long"
     return value, None
+
+
+def _identifier(kind: type[Identifier], value: Any) -> tuple[Identifier | None, str | None]:
+    try:
+        return kind.parse(value if isinstance(value, str) and len(value) <= 40 else ""), None
+    except IdentifierInvalid:
+        return None, "is not a valid number of its kind"
 
 
 def _whole(claim: Claim, value: int) -> tuple[int | None, str | None]:

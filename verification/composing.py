@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +15,10 @@ from consent.decision import Decision
 from records.evidence import Evidence
 from verification.catalogue import Service
 from verification.journey import Question
-from verification.outcomes import CriterionOutcome, Verdict, described, verdict
+from verification.judging import Judged
+from verification.outcomes import Verdict, described, verdict
 from verification.referrals import Referral, plan
+from verification.relating import Related
 
 FORMAT = "lintas-answer-1"
 
@@ -36,14 +38,14 @@ class Composed:
 def compose(
     service: Service,
     question: Question,
-    decision: Decision,
-    outcomes: Sequence[CriterionOutcome],
-    evidence: Mapping[str, Evidence],
+    judged: Judged,
 ) -> Composed:
     """Write the answer down; it carries no value of the evidence."""
+    decision, outcomes = judged.decision, judged.outcomes
     answer_id, reached, request = uuid4(), verdict(outcomes), decision.request
     referral = plan(service, answer_id, request, outcomes) if reached is Verdict.REFER else None
-    provenance = {name: _provenance(name, service, found) for name, found in evidence.items()}
+    provenance = {name: [_provenance(name, service, found)] for name, found in judged.evidence.items()}
+    provenance |= {name: _grounds(found) for name, found in judged.related.items()}
     definition = service.definition
     content = {
         "format": FORMAT,
@@ -88,7 +90,34 @@ def _provenance(name: str, service: Service, found: Evidence) -> dict[str, Any]:
         "as_of": moment(found.as_of) if found.as_of else None,
         "fresh_until": moment(found.fresh_until) if found.fresh_until else None,
         "contract_version": found.contract_version,
+        "relation": found.need.relation,
+        "live": found.live,
     }
+
+
+_RELATIONS = {
+    "guardian_of": {"id": "Hubungan pemohon dengan anak", "en": "The applicant's relation to the child"},
+    "owner_of": {"id": "Kepemilikan usaha", "en": "Ownership of the business"},
+}
+
+
+def _grounds(found: Related) -> list[dict[str, Any]]:
+    """What a relation was looked up in; which of its grounds held is not told."""
+    proven = found.evidence.relation
+    return [
+        {
+            "evidence": found.relation,
+            "title": _RELATIONS[found.relation],
+            "dataset": dataset,
+            "source": dataset.partition("/")[0],
+            "as_of": moment(proven.as_of) if proven else None,
+            "fresh_until": moment(proven.fresh_until) if proven else None,
+            "contract_version": None,
+            "relation": found.relation,
+            "live": False,
+        }
+        for dataset in found.evidence.datasets
+    ]
 
 
 def _decided(decision: Decision) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from audit.vault import Vault
 from consent.commitment import QuotaLeases
@@ -18,11 +19,12 @@ from foundation.errors import RetryLater
 from foundation.keyring import KeyPair
 from records.shapes import all_shapes
 from records.tags import TagKey
-from schemas.contracts import load_contracts
+from schemas.contracts import ContractSet, load_contracts
 from schemas.identifiers.regions import known_regions
 from verification.catalogue import Catalogue, load_catalogue
 from verification.journey import Asker
 from verification.signing import BusSigner
+from verification.sources import LiveSources
 from verification.working_days import deadline
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class AnsweringContext:
     signer: BusSigner
     leases: QuotaLeases
     request_secret: bytes
+    sources: LiveSources | None
     _closing: ExitStack
 
     @classmethod
@@ -62,7 +65,8 @@ class AnsweringContext:
             ServiceInvalid: When a service does not load.
             ContractInvalid: When a contract does not load.
         """
-        catalogue = open_catalogue(installation)
+        contracts = load_contracts(installation.settings.contracts)
+        catalogue = open_catalogue(installation, contracts)
         with ExitStack() as opening:
             pool = installation.database.pool(role, min_size=2, max_size=connections, autocommit=True)
             opening.callback(pool.close)
@@ -70,6 +74,8 @@ class AnsweringContext:
             side_pool = installation.database.pool(role, min_size=1, max_size=2)
             opening.callback(side_pool.close)
             leases = opening.enter_context(QuotaLeases(side_pool.connection))
+            sources = LiveSources(installation.settings, contracts.contracts)
+            opening.callback(sources.close)
             keyring = installation.keyring
             keyring.ensure(REQUEST_KEY, "symmetric")
             return cls(
@@ -81,6 +87,7 @@ class AnsweringContext:
                 BusSigner(keyring),
                 leases,
                 keyring.secret(REQUEST_KEY),
+                sources,
                 opening.pop_all(),
             )
 
@@ -106,9 +113,9 @@ class AnsweringContext:
 
     @contextmanager
     def session(self, asker: Asker) -> Iterator[Session]:
-        """A session of one asker."""
-        with self.connection() as connection:
-            yield Session(self, connection, asker)
+        """A session of one asker, who may rest without a connection."""
+        with ExitStack() as holding:
+            yield Session(self, holding.enter_context(self.connection()), asker, holding)
 
     @property
     def bus_key(self) -> KeyPair:
@@ -125,17 +132,35 @@ class AnsweringContext:
         self._closing.close()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
     """One asker's connection to the context, for one request."""
 
     context: AnsweringContext
     connection: psycopg.Connection[Any]
     asker: Asker
+    holding: ExitStack | None = None
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether the connection is this session's own to give back for a while."""
+        return self.holding is not None
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Hold no connection while something else than the database is waited for; take one again after."""
+        if self.holding is None:
+            raise ValueError("the connection belongs to somebody else")
+        if self.connection.info.transaction_status is not TransactionStatus.IDLE:
+            raise ValueError("nobody rests inside a transaction")
+        self.holding.close()
+        yield
+        self.connection = self.holding.enter_context(self.context.connection())
 
 
-def open_catalogue(installation: Installation) -> Catalogue:
+def open_catalogue(installation: Installation, contracts: ContractSet | None = None) -> Catalogue:
     """The services of an installation, checked against its contracts."""
     settings = installation.settings
+    known = contracts or load_contracts(settings.contracts)
     directory: Path | None = settings.services
-    return load_catalogue(directory, {c.id: c.record_type for c in load_contracts(settings.contracts)})
+    return load_catalogue(directory, {contract.id: contract.record_type for contract in known})

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 import cel
 
+from schemas.identifiers import Identifier
 from verification.expression import AllOf, Atom, Node, Not, Reading, Reference, read, references
 from verification.tokens import Finding
 from verification.types import Kind, Scope, ValueType
@@ -44,6 +45,10 @@ class Supplied(Protocol):
     @property
     def values(self) -> Mapping[str, Any]:
         """The field values, where present."""
+
+    @property
+    def contested(self) -> frozenset[str]:
+        """Fields that another register tells differently; the others can be relied on."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,7 @@ class Facts:
         variables: dict[str, Any] = {"today": _as_timestamp(today)}
         for name in scope.records:
             record = supplied.get(name)
-            variables[name] = (
-                None if record is None or record.status != "present" else _cel_values(record.values)
-            )
+            variables[name] = None if record is None or not _is_there(record) else _cel_values(record.values)
         self._context = cel.Context(variables, _FUNCTIONS)
 
     def run(self, atom: Atom, program: Any) -> Truth:
@@ -153,8 +156,10 @@ class Facts:
             return Gap(record, field, "missing")
         if held.status == "absent":
             return None if field is None else Gap(record, field, "absent")
-        if held.status != "present":
+        if not _is_there(held):
             return Gap(record, field, str(held.status))
+        if field in held.contested:
+            return Gap(record, field, "conflict")
         if field is None:
             return None
         return (
@@ -162,6 +167,11 @@ class Facts:
             if _agrees(held.values.get(field), self._scope.records[record][field])
             else Gap(record, field, "null")
         )
+
+
+def _is_there(record: Supplied) -> bool:
+    """Whether one record answers; a conflict about some of its fields leaves the others as they are."""
+    return record.status == "present" or (record.status == "conflict" and bool(record.contested))
 
 
 def _truth(node: Node, run: Callable[[Atom], Truth]) -> Truth:
@@ -216,6 +226,8 @@ def _cel_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def _cel_value(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value if not isinstance(value, StrEnum) else str(value)
+    if isinstance(value, Identifier):
+        return value.value
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return _as_timestamp(value)
     return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
@@ -12,7 +13,7 @@ from audit.receipt import sign_promise
 from audit.subjects import SubjectKeys
 from consent.commitment import QuotaTaken, hold, take_quota
 from consent.decision import Decision, ExchangeRequest, decide
-from consent.exchange import Fields
+from consent.exchange import Facts, Fields, new_decision_id
 from consent.facts import gather
 from consent.vocabulary import Mode, Verb
 from foundation import clock, pipelines, telemetry
@@ -20,6 +21,14 @@ from foundation.errors import Refused
 from foundation.pipelines import Transaction
 from verification.context import AnsweringContext, Session
 from verification.journey import Asker
+
+
+@dataclass(frozen=True)
+class OtherPerson:
+    """Another person whom an exchange concerns, the applicant's child, and what was decided about them."""
+
+    keys: SubjectKeys
+    decision: Decision
 
 
 def disclosure(
@@ -46,24 +55,81 @@ def disclosure(
     )
 
 
-def decide_or_refuse(session: Session, request: ExchangeRequest, subject: SubjectKeys) -> Decision:
+def decide_or_refuse(
+    session: Session, request: ExchangeRequest, subject: SubjectKeys, *, is_counted: bool = True
+) -> Decision:
     """Decide; a denial is committed as an entry before it is told.
+
+    What belongs to an exchange that was counted when it was answered is decided anew, but not counted again.
 
     Raises:
         ExchangeDenied: With rule ids and the promise that the refusal will stand in the log.
     """
     with telemetry.span("verification.decide", purpose=request.purpose):
-        decision = decide(request, gather(session.connection, request, session.context.leases))
+        facts = gather(session.connection, request, session.context.leases)
+        decision = decide(request, facts if is_counted else _uncounted(facts))
     try:
         decision.require_allowed()
     except Refused as refusal:
         _log_refusal(session, decision, subject, refusal)
         raise
-    return decision
+    return decision if is_counted else replace(decision, quotas={})
+
+
+def decide_about_other(
+    session: Session,
+    decision: Decision,
+    keys: SubjectKeys,
+    fields: Fields,
+    *,
+    is_counted: bool = True,
+) -> OtherPerson:
+    """Decide on what is about another person, whose own consent counts where consent is the basis.
+
+    Raises:
+        ExchangeDenied: As for the applicant; the refusal carries the other person's tag.
+    """
+    own = decision.request
+    request = replace(own, subject=keys.handle, fields=fields, decision_id=new_decision_id())
+    return OtherPerson(keys, decide_or_refuse(session, request, keys, is_counted=is_counted))
+
+
+def widened(decision: Decision, other: OtherPerson | None) -> Decision:
+    """All that an exchange rests on: the applicant's decision with what only the other one covers.
+
+    One exchange takes one unit of each agreement, whomever it concerns.
+    """
+    if other is None:
+        return decision
+    own, theirs = decision, other.decision
+    fields = {
+        dataset: own.allowed_fields.get(dataset, frozenset())
+        | theirs.allowed_fields.get(dataset, frozenset())
+        for dataset in {**own.allowed_fields, **theirs.allowed_fields}
+    }
+    agreements = {each.id: each for each in (*own.agreements, *theirs.agreements)}
+    kept = [days for days in (own.retention_days, theirs.retention_days) if days is not None]
+    return replace(
+        own,
+        request=replace(own.request, fields=fields),
+        allowed_fields=fields,
+        agreements=tuple(agreements[name] for name in sorted(agreements)),
+        quotas={**theirs.quotas, **own.quotas},
+        rules=(*own.rules, *(rule for rule in theirs.rules if rule not in own.rules)),
+        legal_instruments=tuple(dict.fromkeys((*own.legal_instruments, *theirs.legal_instruments))),
+        retention_days=min(kept, default=None),
+    )
+
+
+def _uncounted(facts: Facts) -> Facts:
+    agreements = (replace(fact, quota_left=max(1, fact.quota_left or 0)) for fact in facts.agreements)
+    return replace(facts, agreements=tuple(agreements))
 
 
 @contextmanager
-def committing(session: Session, decision: Decision, subject: SubjectKeys) -> Iterator[Transaction]:
+def committing(
+    session: Session, decision: Decision, subject: SubjectKeys, other: OtherPerson | None = None
+) -> Iterator[Transaction]:
     """The transaction in which an exchange happens: what was decided still holds, and quota is taken.
 
     Raises:
@@ -73,7 +139,9 @@ def committing(session: Session, decision: Decision, subject: SubjectKeys) -> It
     try:
         with pipelines.transaction(session.connection) as transaction:
             hold(session.connection, decision, transaction=transaction)
-            taken = take_quota(session.connection, decision, session.context.leases)
+            if other is not None:
+                hold(session.connection, other.decision, transaction=transaction)
+            taken = take_quota(session.connection, widened(decision, other), session.context.leases)
             yield transaction
             transaction.settle()  # from here on only COMMIT can fail
             is_written = True
@@ -87,6 +155,26 @@ def committing(session: Session, decision: Decision, subject: SubjectKeys) -> It
         raise
 
 
+@contextmanager
+def standing(
+    session: Session, decision: Decision, subject: SubjectKeys, other: OtherPerson | None = None
+) -> Iterator[Transaction]:
+    """A transaction on the way to an exchange: what was decided still holds; nothing is counted yet.
+
+    Raises:
+        ConsentChanged, AgreementChanged: When it no longer holds; the refusal is logged.
+    """
+    try:
+        with pipelines.transaction(session.connection) as transaction:
+            hold(session.connection, decision, transaction=transaction)
+            if other is not None:
+                hold(session.connection, other.decision, transaction=transaction)
+            yield transaction
+    except Refused as refusal:
+        _log_refusal(session, decision, subject, refusal)
+        raise
+
+
 def entry_of(
     kind: EntryKind,
     decision: Decision,
@@ -95,8 +183,10 @@ def entry_of(
     *,
     details: Mapping[str, Any],
     sealed: Mapping[str, Any] | None = None,
+    other: OtherPerson | None = None,
 ) -> EntryDraft:
-    """The entry that records an exchange and everything it rests on."""
+    """The entry that records an exchange and everything it rests on; it is the other person's entry, too."""
+    decision = widened(decision, other)
     request = decision.request
     providers = sorted(request.providers)
     return EntryDraft(
@@ -116,10 +206,21 @@ def entry_of(
         rules=decision.rule_ids,
         outcome=outcome,
         trace_id=telemetry.trace_id(),
-        details=details,
+        details={**details, **_about_other(other)},
         subject=subject,
+        also_about=() if other is None else (other.keys,),
         sealed=sealed,
     )
+
+
+def _about_other(other: OtherPerson | None) -> dict[str, Any]:
+    if other is None:
+        return {}
+    consent = other.decision.consent
+    return {
+        "related_decision": other.decision.decision_id,
+        "related_consent": consent.hash if consent else None,
+    }
 
 
 def signed_promise(context: AnsweringContext, promise: Promise) -> str:

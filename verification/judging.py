@@ -7,39 +7,113 @@ registers do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from consent.decision import Decision
 from foundation import telemetry
-from records.evidence import Evidence
+from records.evidence import SELF, About, Evidence, not_related
 from records.evidence import evidence as evidence_of
 from records.identity import ConfirmedSubject
-from verification.catalogue import Service
+from verification.catalogue import OTHER_PERSON, Service
 from verification.context import Session
+from verification.exchange import OtherPerson, decide_about_other, widened
+from verification.live import renewed
 from verification.outcomes import CriterionOutcome, evaluate
-from verification.watches import Watch, watch_of
+from verification.relating import Related, abouts, other_person, relate
+from verification.watches import Seen, Watch, watch_of
 from verification.working_days import today
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known about every criterion, and from what."""
+    """What is known about every criterion, from what, and by which right.
+
+    Attributes:
+        subject: The applicant.
+        own: The decision about what concerns the applicant.
+        outcomes: Every criterion, judged.
+        evidence: What was looked at, by name.
+        related: The relations that were looked up.
+        child: For whom the applicant was shown to speak.
+        other: What was decided about them.
+    """
 
     subject: ConfirmedSubject
+    own: Decision
     outcomes: tuple[CriterionOutcome, ...]
     evidence: Mapping[str, Evidence]
+    related: Mapping[str, Related] = field(default_factory=dict)
+    child: ConfirmedSubject | None = None
+    other: OtherPerson | None = None
 
-    def watch(self, decision: Decision) -> Watch:
+    @property
+    def decision(self) -> Decision:
+        """All that the answer rests on, whomever it concerns."""
+        return widened(self.own, self.other)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the entry tells of how the answer was found."""
+        lookups = len({(each.dataset, each.need.relation) for each in self.evidence.values() if each.live})
+        proven = {name: each.grounds for name, each in self.related.items() if each.is_proven}
+        return {"relations": proven or None, "lookups": lookups or None}
+
+    def watch(self) -> Watch:
         """What has to be watched for as long as the answer may be kept."""
-        return watch_of(decision, {self.subject.tag: self.evidence.values()})
+        looked_at: dict[bytes, list[Seen]] = {self.subject.tag: []}
+        for each in self.evidence.values():
+            person = self.child if each.need.relation == OTHER_PERSON else self.subject
+            if person is not None:
+                looked_at.setdefault(person.tag, []).append(Seen(each.dataset, each.seen_from))
+        for relation in self.related.values():
+            seen = [Seen(dataset, relation.seen_from) for dataset in relation.evidence.datasets]
+            looked_at[self.subject.tag] += seen
+            if self.child is not None and relation.relation == OTHER_PERSON:
+                looked_at.setdefault(self.child.tag, []).extend(seen)
+        return watch_of(self.decision, looked_at)
 
 
 def judge(
-    session: Session, service: Service, subject: ConfirmedSubject, claims: Mapping[str, Any], at: datetime
+    session: Session,
+    service: Service,
+    subject: ConfirmedSubject,
+    claims: Mapping[str, Any],
+    decision: Decision,
+    *,
+    is_counted: bool = True,
 ) -> Judged:
-    """Gather the evidence and judge every criterion of a service."""
+    """Establish the relations, gather the evidence, and judge every criterion of a service.
+
+    Sources are asked live for what is stale, where the session may rest without a connection.
+
+    Raises:
+        TooManyAttempts: When the asker named too many numbers to which nothing led.
+        ExchangeDenied: When nothing may be told of the other person.
+        ConsentChanged, AgreementChanged: When the right was lost before a source could be asked.
+    """
+    at = decision.request.at
+    related = relate(session, service, subject, claims, at, is_counted=is_counted)
+    child, other = other_person(session, related), None
+    if child is not None and service.fields_about_other:
+        fields = service.fields_about_other
+        other = decide_about_other(session, decision, child.keys, fields, is_counted=is_counted)
+    people = abouts(subject, child, related)
     with telemetry.span("verification.evidence", service=service.identifier):
-        evidence = evidence_of(session.connection, subject, service.needs, at)
-    return Judged(subject, evaluate(service, claims, evidence, today(at)), evidence)
+        evidence = evidence_of(session.connection, subject, service.needs, at, people)
+    evidence = _without_strangers(evidence, people, related)
+    evidence = renewed(session, service, decision, other, {**people, SELF: About(subject)}, evidence)
+    outcomes = evaluate(service, claims, {**evidence, **related}, today(at))
+    return Judged(subject, decision, outcomes, evidence, related, child, other)
+
+
+def _without_strangers(
+    evidence: Mapping[str, Evidence], people: Mapping[str, About], related: Mapping[str, Related]
+) -> dict[str, Evidence]:
+    """What was not read, because no relation was proven, says why."""
+    return {
+        name: each
+        if each.need.relation == SELF or each.need.relation in people
+        else not_related(each.need, related[each.need.relation].gap)
+        for name, each in evidence.items()
+    }

@@ -50,6 +50,7 @@ class ClaimsSupplied:
 
     values: Mapping[str, Any]
     status: str = "present"
+    contested: frozenset[str] = frozenset()
 
 
 def evaluate(
@@ -104,7 +105,9 @@ def reason(outcome: CriterionOutcome) -> dict[str, str]:
     return {"id": indonesian, "en": english}
 
 
-def described(outcome: CriterionOutcome, provenance: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def described(
+    outcome: CriterionOutcome, provenance: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
     """One criterion as it stands in an answer."""
     definition = outcome.criterion.definition
     instrument = definition.legalInstrument
@@ -121,6 +124,6 @@ def described(outcome: CriterionOutcome, provenance: Mapping[str, Mapping[str, A
         },
         "gaps": sorted({gap.status for gap in outcome.judgement.gaps}),
         "evidence": [
-            dict(provenance[need]) for need in sorted(outcome.criterion.needs) if need in provenance
+            dict(source) for need in sorted(outcome.criterion.needs) for source in provenance.get(need, ())
         ],
     }

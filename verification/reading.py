@@ -10,11 +10,20 @@ import orjson
 
 from audit.entry import EntryKind
 from audit.log import append
+from consent.decision import Decision
 from verification import answers
 from verification.answers import AnswerRecord
 from verification.context import AnsweringContext, Session
 from verification.errors import AnswerUnknown
-from verification.exchange import committing, decide_or_refuse, disclosure, entry_of, signed_promise
+from verification.exchange import (
+    OtherPerson,
+    committing,
+    decide_about_other,
+    decide_or_refuse,
+    disclosure,
+    entry_of,
+    signed_promise,
+)
 from verification.journey import Asker, GivenAnswer
 
 
@@ -41,11 +50,17 @@ def read_again(
         session.asker, record.purpose, record.fields, keys, officer=officer, case=str(answer_id)
     )
     decision = decide_or_refuse(session, request, keys)
+    other = _other(session, record, decision)
     opened = answers.unseal(keys, record.answer_id, record.sealed)
     draft = entry_of(
-        EntryKind.EXCHANGE_READ, decision, keys, "read", details=_details(record, is_replay=is_replay)
+        EntryKind.EXCHANGE_READ,
+        decision,
+        keys,
+        "read",
+        details=_details(record, is_replay=is_replay),
+        other=other,
     )
-    with committing(session, decision, keys):
+    with committing(session, decision, keys, other):
         promise = append(session.connection, draft)
     jws = str(opened["jws"])
     return GivenAnswer(
@@ -56,6 +71,16 @@ def read_again(
         entry_id=promise.entry_id,
         is_replay=is_replay,
     )
+
+
+def _other(session: Session, record: AnswerRecord, decision: Decision) -> OtherPerson | None:
+    """What the answer tells of another person is decided anew, too."""
+    if record.other is None:
+        return None
+    keys = session.context.vault.keys_of(record.other)
+    if keys is None:
+        raise AnswerUnknown("There is no such answer", remedy="Use the id from the reply to your question")
+    return decide_about_other(session, decision, keys, record.other_fields)
 
 
 def _details(record: AnswerRecord, *, is_replay: bool) -> dict[str, Any]:

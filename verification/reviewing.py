@@ -23,7 +23,6 @@ import orjson
 
 from audit.entry import EntryKind
 from audit.log import append
-from consent.decision import Decision
 from consent.errors import ExchangeDenied
 from foundation.errors import Refused
 from records.identity import Applicant, ConfirmedSubject
@@ -94,22 +93,22 @@ def _review(session: Session, case: _Case, found_at: datetime) -> Reviewed:
     request = disclosure(
         case.asker,
         case.record.purpose,
-        service.fields,
+        service.fields_about_applicant,
         case.subject.keys,
         officer=None,
         case=str(case.record.answer_id),
     )
     try:
         decision = decide_or_refuse(session, request, case.subject.keys, is_counted=False)
-        judged = judge(session, service, case.subject, claims, request.at)
+        judged = judge(session, service, case.subject, claims, decision, is_counted=False)
         found = {each.identifier: each.outcome for each in judged.outcomes}
         changed = {name for name, outcome in found.items() if str(outcome) != case.outcomes.get(name)}
         lasting = {name for name in changed if found[name] not in _FOR_NOW}
         if lasting:
             question = _question(case)
-            composed = compose(service, question, decision, judged.outcomes, judged.evidence)
-            return _commit_change(session, case, question, judged, decision, composed, len(lasting), found_at)
-        _commit_no_change(session, case, decision, is_settled=not changed)
+            composed = compose(service, question, judged)
+            return _commit_change(session, case, question, judged, composed, len(lasting), found_at)
+        _commit_no_change(session, case, judged, is_settled=not changed)
     except Refused as refusal:
         return _after_refusal(session, case, refusal)
     return Reviewed.POSTPONED if changed else Reviewed.UNCHANGED
@@ -145,16 +144,17 @@ def _question(case: _Case) -> Question:
     )
 
 
-def _commit_no_change(session: Session, case: _Case, decision: Decision, *, is_settled: bool) -> None:
+def _commit_no_change(session: Session, case: _Case, judged: Judged, *, is_settled: bool) -> None:
     """What was looked at is in the log, even though nobody is told anything."""
     draft = entry_of(
         EntryKind.EXCHANGE_REVIEWED,
-        decision,
+        judged.decision,
         case.subject.keys,
         "unchanged" if is_settled else "postponed",
         details=_details(case),
+        other=judged.other,
     )
-    with committing(session, decision, case.subject.keys):
+    with committing(session, judged.decision, case.subject.keys, judged.other):
         append(session.connection, draft)
 
 
@@ -163,13 +163,13 @@ def _commit_change(  # noqa: PLR0917 - one step of one way
     case: _Case,
     question: Question,
     judged: Judged,
-    decision: Decision,
     composed: Composed,
     criteria: int,
     found_at: datetime,
 ) -> Reviewed:
     """The transaction in which a review becomes an answer of its own, and the portal is owed a notice."""
     connection, keys, old = session.connection, case.subject.keys, case.record.answer_id
+    decision = judged.decision
     jws = session.context.signer.sign(composed.content)
     draft = entry_of(
         EntryKind.EXCHANGE_REVIEWED,
@@ -187,8 +187,9 @@ def _commit_change(  # noqa: PLR0917 - one step of one way
             "outcomes": dict(composed.outcomes),
             "case_number": composed.case_number,
         },
+        other=judged.other,
     )
-    with committing(session, decision, keys):
+    with committing(session, decision, keys, judged.other):
         if not watches.take(connection, old):
             return Reviewed.ENDED  # somebody else was quicker; committing nothing is harmless
         promise = append(connection, draft)
@@ -199,8 +200,8 @@ def _commit_change(  # noqa: PLR0917 - one step of one way
             promise=signed_promise(session.context, promise),
             entry_id=promise.entry_id,
         )
-        record = answers.record_of(given, case.subject, decision, question)
-        watch = judged.watch(decision)
+        record = answers.record_of(given, judged, question)
+        watch = judged.watch()
         answers.store(connection, record)
         watches.end(connection, old)
         watches.store(connection, record.answer_id, watch)

@@ -10,6 +10,7 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 DatasetId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$", max_length=130)]
 Sentence = Annotated[str, StringConstraints(min_length=2, max_length=1000, strip_whitespace=True)]
+RelationName = Literal["guardian_of", "owner_of"]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
 
 
@@ -40,18 +41,55 @@ class LegalInstrument(Described):
         return self
 
 
+class Age(Described):
+    """How old a reading of a register may be."""
+
+    hours: Annotated[int, Field(ge=1, le=8760)]
+
+
 class EvidenceType(Described):
-    """Evidence that a criterion may use (cccev:EvidenceType): a dataset and the fields needed of it."""
+    """Evidence that a criterion may use (cccev:EvidenceType): a dataset and the fields needed of it.
+
+    `relation` says whom it is about, `latestBy` which of several records counts, and `maximumAge` how old a
+    reading may be before the source is asked live, where the contract alone would allow more.
+    """
 
     dataset: DatasetId
     fields: Annotated[list[Name], Field(min_length=1)]
     title: Text
+    relation: Literal["self"] | RelationName = "self"
+    latestBy: list[Name] = []  # noqa: N815
+    maximumAge: Age | None = None  # noqa: N815
+
+
+class Ground(Described):
+    """The fields of one dataset that can show a relation."""
+
+    dataset: DatasetId
+    fields: Annotated[list[Name], Field(min_length=1)]
+
+
+class RelationTerms(Described):
+    """To whom or what the applicant must stand in a relation, and which fields can show it.
+
+    The number of the child or the business comes as a claim; what shows the relation is looked at under the
+    same agreements and consents as any evidence.
+    """
+
+    claim: Name
+    restsOn: Annotated[list[Ground], Field(min_length=1)]  # noqa: N815
+
+
+class LiveTerms(Described):
+    """How long one answer may wait for sources that are asked live, all of them together."""
+
+    milliseconds: Annotated[int, Field(ge=50, le=20_000)] = 2_000
 
 
 class Claim(Described):
     """Something that the application itself states (cccev:InformationConcept)."""
 
-    type: Literal["int", "string", "bool", "date"]
+    type: Literal["int", "string", "bool", "date", "nik", "nib"]
     title: Text
     minimum: int | None = None
     maximum: int | None = None
@@ -71,7 +109,7 @@ class Criterion(Described):
     identifier: Slug
     title: Text
     expression: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    relation: Literal["self"]
+    relation: Literal["self"] | RelationName
     legalInstrument: LegalInstrument  # noqa: N815 - CPSV-AP spelling
     reasons: Reasons
 
@@ -137,6 +175,8 @@ class PublicService(Described):
     hasCompetentAuthority: Slug  # noqa: N815
     evidence: Annotated[dict[Name, EvidenceType], Field(min_length=1)]
     claims: dict[Name, Claim] = {}
+    relations: dict[RelationName, RelationTerms] = {}
+    live: LiveTerms = LiveTerms()
     holdsRequirement: Annotated[list[Criterion], Field(min_length=1)]  # noqa: N815
     follows: Annotated[list[Text], Field(min_length=1)]
     processingTime: WorkingDays  # noqa: N815

@@ -32,7 +32,15 @@ class Watch:
     until: datetime
 
 
-def watch_of(decision: Decision, looked_at: Mapping[bytes, Iterable[Evidence]]) -> Watch:
+@dataclass(frozen=True)
+class Seen:
+    """A dataset that was looked at, and the transaction from which on a change may have been missed."""
+
+    dataset: str
+    seen_from: int | None
+
+
+def watch_of(decision: Decision, looked_at: Mapping[bytes, Iterable[Evidence | Seen]]) -> Watch:
     """The watch of an answer: on the evidence by tag, until the consumer has to have deleted the answer."""
     found = {tag: list(evidence) for tag, evidence in looked_at.items()}
     horizons = [

@@ -50,8 +50,10 @@ def test_an_application_that_meets_everything_is_verified(city: City, context: A
     assert entry["id"] == str(given.entry_id)
     assert entry["consent"]["revision"] == 1
     assert {reference["id"] for reference in entry["agreements"]} == {
-        "pks-dukcapil-mojokerto-ukm",
-        "pks-kpp-mojokerto-ukm",
+        "pks-dinkes-diskopukm",
+        "pks-dpmptsp-diskopukm",
+        "pks-dukcapil-diskopukm",
+        "pks-kpp-diskopukm",
     }
 
 
@@ -98,7 +100,7 @@ def test_overdue_evidence_is_stale_and_nothing_is_decided_on_it(
     city: City, context: AnsweringContext
 ) -> None:
     city.consent_of(context, SITI)
-    city.execute("UPDATE records.dataset_state SET source_time = source_time - interval '400 days'")
+    city.overdue()
     given = answer(context, SITI.question(), ASKER)
     assert given.content["verdict"] == "not_possible"
     assert outcomes(given)["alive"] == "stale"
@@ -221,9 +223,10 @@ def test_questions_that_make_no_sense_look_nothing_up(city: City, context: Answe
         answer(context, SITI.question(service="nope"), ASKER)
     for claims in (
         {},
-        {"amount_requested": "3000000"},
-        {"amount_requested": 1, "more": 1},
-        {"amount_requested": True},
+        {**SITI.claims, "amount_requested": "3000000"},
+        {**SITI.claims, "more": 1},
+        {**SITI.claims, "amount_requested": True},
+        {**SITI.claims, "business_nib": "912"},
     ):
         with pytest.raises(ClaimsInvalid) as caught:
             answer(context, SITI.question(claims=claims), ASKER)
@@ -247,7 +250,7 @@ def test_one_key_for_two_requests_is_a_conflict(city: City, context: AnsweringCo
     city.consent_of(context, SITI)
     answer(context, SITI.question(), ASKER, "key-1")
     with pytest.raises(IdempotencyConflict):
-        answer(context, SITI.question(claims={"amount_requested": 1}), ASKER, "key-1")
+        answer(context, SITI.question(claims={**SITI.claims, "amount_requested": 1}), ASKER, "key-1")
     assert answer(context, SITI.question(), ASKER, "key-2").is_replay is False
 
 

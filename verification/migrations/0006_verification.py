@@ -26,7 +26,9 @@ CREATE TABLE verification.answer (
     answered_at      timestamptz NOT NULL,
     decision_id      uuid        NOT NULL,
     entry_id         uuid        NOT NULL UNIQUE,
-    sealed           bytea       NOT NULL
+    sealed           bytea       NOT NULL,
+    other            uuid,
+    other_fields     jsonb       NOT NULL DEFAULT '{}'
 );
 CREATE INDEX answer_subject ON verification.answer (subject, answered_at);
 COMMENT ON TABLE verification.answer IS 'Answers given; what is about the person is sealed under their key';
