@@ -158,6 +158,7 @@ class Contract:
     timezone: str = "Asia/Jakarta"
     name: str = ""
     description: str = ""
+    limitations: str = ""
     status: str = "active"
     latest_by: str | None = None
     path: Path | None = field(default=None, compare=False)

@@ -20,7 +20,8 @@ from schemas.mapping_reading import MappingReader, read_source_key
 from schemas.marked_yaml import MarkedDocument, Path, YamlProblem, read_marked_yaml
 from schemas.odcs import read_standard
 from schemas.problems import Problems
-from schemas.quality import DATASET_ID, QualityRule, read_rule
+from schemas.quality import QualityRule
+from schemas.quality_reading import DATASET_ID, read_rule
 from schemas.record_types import RecordType, record_type
 
 SUFFIX = ".odcs.yaml"
@@ -100,6 +101,7 @@ class _Reader:
             timezone=terms.timezone,
             name=self.standard.name or "",
             description=(self.standard.description.purpose or "") if self.standard.description else "",
+            limitations=(self.standard.description.limitations or "") if self.standard.description else "",
             status=self.standard.status or "active",
             path=self.path,
         )

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.contract import Contract
+from schemas.contract import Contract, FieldMapping
 from schemas.contract_terms import ContractTerms, FieldTerms, ServerTerms
 from schemas.contracts import load_contracts
 from schemas.identifiers import IDENTIFIERS, Identifier
 from schemas.kinds import DateKind, IntegerKind, Kind, TextKind
-from schemas.quality import Dimension, Metric, Severity
+from schemas.quality import Dimension, Metric, QualityRule, Severity
 from schemas.record_types import Column, RecordType, record_types
 from schemas.transform_reading import STEPS
 
@@ -90,8 +90,9 @@ def contracts_markdown() -> str:
         _table(_step_rows()),
         "## Quality rules",
         f"Metrics: {_codes(Metric)}. Severities: {_codes(Severity)} (an error holds the whole batch, a"
-        f" warning publishes and flags). Dimensions: {_codes(Dimension)}. Rules of type `sql` and `custom`"
-        " are refused: a contract carries no code.",
+        f" warning publishes and flags). Dimensions: {_codes(Dimension)}. Rules of type `sql` are refused: a"
+        " contract carries no code. `danglingReferences` is a metric of our own, written as `type: custom` with"
+        " `engine: lintas`: it counts values that name no open record of another dataset.",
         "## Contracts that come with the bus",
     ]
     for contract in load_contracts():
@@ -125,7 +126,7 @@ def _record_type(each: RecordType) -> list[str]:
     ]
     columns = [["field", "holds", "empty", "classification", "meaning"]]
     columns += [
-        [f"`{c.name}`", _holds(c), "yes" if c.nullable else "no", str(c.classification), c.description]
+        [f"`{c.name}`", _holds(c), "yes" if c.nullable else "no", str(c.classification), _meaning(c)]
         for c in each.columns
     ]
     parts = [f"## {each.name}", each.description, _table([["", ""], *facts]), _table(columns)]
@@ -136,6 +137,10 @@ def _record_type(each: RecordType) -> list[str]:
             _table([["rule", "severity", "what should hold"], *rules]),
         ]
     return parts
+
+
+def _meaning(column: Column) -> str:
+    return f"{column.description}. Registers must agree on it" if column.comparable else column.description
 
 
 def _holds(column: Column) -> str:
@@ -203,9 +208,28 @@ def _contract(contract: Contract) -> list[str]:
         ["stale after", f"{contract.freshness.total_seconds() / 3600:g} hours"],
         ["absence means", world],
         ["mode", f"`{contract.mode}`"],
-        ["lands", ", ".join(f"`{name}`" for name in contract.fields)],
     ]
-    return [f"### {contract.id}", contract.description, _table([["", ""], *facts])]
+    mapping = [["field", "from", "steps"], *(_mapping_row(each) for each in contract.mapping)]
+    parts = [f"### {contract.id}", contract.description, contract.limitations, _table([["", ""], *facts])]
+    parts.append(_table(mapping))
+    if contract.quality:
+        rules = [[f"`{rule.name}`", _measured(rule), str(rule.severity)] for rule in contract.quality]
+        parts.append(_table([["rule", "what is measured", "severity"], *rules]))
+    return parts
+
+
+def _mapping_row(mapping: FieldMapping) -> list[str]:
+    columns = " + ".join(f"`{column}`" for column in mapping.source_columns)
+    steps = [] if isinstance(mapping.beginning, str) else [mapping.beginning.step]
+    return [f"`{mapping.field}`", columns, ", ".join([*steps, *(step.step for step in mapping.steps)])]
+
+
+def _measured(rule: QualityRule) -> str:
+    fields = ", ".join(f"`{name}`" for name in rule.fields)
+    if rule.reference is None:
+        return f"{rule.metric} {fields}".strip()
+    scope = "; ".join(f"{name} {' or '.join(values)}" for name, values in rule.reference.when)
+    return f"{rule.metric} {fields} in {rule.reference.dataset}" + (f" (where {scope})" if scope else "")
 
 
 def _plain(value: Any) -> str:

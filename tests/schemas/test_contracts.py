@@ -34,13 +34,23 @@ def problems_of(directory, text, dataset_id="dpmptsp-mojokerto/licences"):
     return caught.value.problems
 
 
-def test_the_three_contracts_of_the_practice_agencies_load():
+def test_the_twelve_contracts_of_the_practice_agencies_load():
     contracts = load_contracts()
     assert sorted(contracts.contracts) == [
+        "dinkes-mojokerto/coverage",
+        "dinkes-mojokerto/immunizations",
+        "dinkes-mojokerto/patients",
+        "dpmptsp-mojokerto/businesses",
+        "dpmptsp-mojokerto/licenses",
+        "dukcapil-mojokerto/births",
         "dukcapil-mojokerto/deaths",
+        "dukcapil-mojokerto/families",
         "dukcapil-mojokerto/persons",
+        "kpp-mojokerto/property-tax",
         "kpp-mojokerto/tax-standing",
+        "kpp-mojokerto/taxpayers",
     ]
+    assert {contract.server.kind for contract in contracts} == {"sql", "rest", "files", "fhir"}
     assert contracts.problems == ()
 
 

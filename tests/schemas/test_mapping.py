@@ -231,7 +231,7 @@ def test_a_nik_that_disagrees_with_the_birth_date_or_sex_is_counted_and_kept():
 def test_a_death_recorded_before_it_happened_is_counted_and_kept():
     row = {
         "nik": PERSON["nik"], "tgl_mati": date(2024, 5, 2), "tgl_lapor": date(2024, 5, 1),
-        "no_akta": "3576-KM-01052024-0001", "no_prop": 35, "no_kab": 76, "no_kec": 2,
+        "no_akta": "3576-KM-01052024-0001", "nomor": 17, "no_prop": 35, "no_kab": 76, "no_kec": 2,
     }  # fmt: skip
     mapped = DEATHS.apply(pl.DataFrame([row]))
     assert mapped.accepted["region_code"].to_list() == ["35.76.02"]

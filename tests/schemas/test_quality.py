@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.contracts import ContractInvalid, load_contract, load_contracts
-from schemas.quality import Comparison, Dimension, Metric, QualityRule, Severity, Unit
+from schemas.quality import (
+    Comparison,
+    DatasetReference,
+    Dimension,
+    Metric,
+    QualityRule,
+    Severity,
+    Unit,
+)
 
 
 def with_rule(rule, *, below="    properties:"):
@@ -66,6 +74,39 @@ def test_every_comparison_and_its_opposite_disagree(comparison, measured, low, h
         ("{type: library, metric: invalidValues, mustBe: 0, arguments: {properties: [fee]}}", "which values"),
         ("{type: library, metric: rowCount, mustBe: 0, severity: fatal}", "not a severity"),
         ("{type: library, metric: rowCount, mustBe: 0, dimension: conformance}", "not a dimension"),
+        (
+            "{type: custom, engine: lintas, implementation: {metric: danglingReferences, mustBe: 0,"
+            " properties: [nik]}}",
+            "which records",
+        ),
+        (
+            "{type: custom, engine: lintas, implementation: {metric: danglingReferences, mustBe: 0,"
+            " properties: [nik], dataset: persons, referencedProperty: nik}}",
+            "which records",
+        ),
+        (
+            "{type: custom, engine: lintas, implementation: {metric: danglingReferences, mustBe: 0,"
+            " properties: [nik, number], dataset: a/b, referencedProperty: nik}}",
+            "exactly one field",
+        ),
+        (
+            "{type: custom, engine: lintas, implementation: {metric: danglingReferences, mustBe: 0,"
+            " properties: [nik], dataset: a/b, referencedProperty: nik, where: x}}",
+            "not known here: where",
+        ),
+        (
+            "{type: custom, engine: lintas, implementation: {metric: danglingReferences, mustBe: 0,"
+            " properties: [nik], dataset: a/b, referencedProperty: nik, when: {kind: [drinks]}}}",
+            "scope",
+        ),
+        (
+            "{type: custom, engine: lintas, implementation: {metric: danglingReferences, mustBe: 0,"
+            " properties: [nik], dataset: a/b, referencedProperty: nik, when: {fee: [1]}}}",
+            "scope",
+        ),
+        ("{type: library, metric: danglingReferences, mustBe: 0}", "not of the standard's library"),
+        ("{type: custom, engine: lintas, implementation: {metric: rowCount, mustBe: 0}}", "not a metric"),
+        ("{type: custom, engine: lintas, implementation: SELECT}", "not run"),
         ("{type: custom, engine: soda, implementation: x}", "not run"),
     ],
 )
@@ -76,6 +117,44 @@ def test_a_rule_that_cannot_be_run_is_a_problem_at_its_line(tmp_path, rule, frag
     problem = caught.value.problems[0]
     assert fragment in problem.message
     assert problem.line == next(n for n, line in enumerate(text.splitlines(), 1) if "- {type:" in line)
+
+
+def test_a_rule_across_datasets_says_whose_records_it_looks_for(tmp_path):
+    rule = (
+        "{type: custom, engine: lintas, unit: percent, severity: warning, implementation: {"
+        "metric: danglingReferences, mustBeLessThan: 5, properties: [nik], dataset: dukcapil-x/persons,"
+        " referencedProperty: nik, when: {kind: [food]}}}"
+    )
+    (found,) = load_contract(write(tmp_path, with_rule(rule))).quality
+    assert found.reference == DatasetReference("dukcapil-x/persons", "nik", (("kind", ("food",)),))
+    assert (found.name, found.fields) == ("dangling-references-nik", ("nik",))
+    assert (found.dimension, found.unit) == (Dimension.CONSISTENCY, Unit.PERCENT)
+
+
+def test_a_slip_in_the_name_of_the_other_dataset_is_told_and_a_dataset_to_come_is_not(tmp_path):
+    rule = (
+        "{{type: custom, engine: lintas, implementation: {{metric: danglingReferences, mustBe: 0,"
+        " properties: [nik], dataset: {}, referencedProperty: {}}}}}"
+    )
+    write(tmp_path, SOUND)
+    second = SOUND.replace("id: dpmptsp-mojokerto/licences", "id: dpmptsp-mojokerto/stalls")
+
+    def with_reference(dataset, field):
+        text = second.replace(
+            "    properties:", f"    quality:\n      - {rule.format(dataset, field)}\n    properties:", 1
+        )
+        write(tmp_path, text, "dpmptsp-mojokerto/stalls")
+        return load_contracts(tmp_path, collect=True)
+
+    assert with_reference("dpmptsp-mojokerto/licences", "nik").problems == ()
+    assert with_reference("dukcapil-x/persons", "nik").problems == ()
+    slip = with_reference("dpmptsp-mojokerto/licencs", "nik")
+    assert "Did you mean dpmptsp-mojokerto/licences?" in slip.problems[0].remedy
+    assert slip.problems[0].file == "dpmptsp-mojokerto/stalls.odcs.yaml"
+    assert slip.problems[0].line
+    assert "dpmptsp-mojokerto/licences" in slip
+    (problem,) = with_reference("dpmptsp-mojokerto/licences", "npwp").problems
+    assert "npwp" in problem.message
 
 
 def test_text_rules_are_for_people_only(tmp_path):

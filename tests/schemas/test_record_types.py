@@ -15,6 +15,7 @@ from schemas.record_types import (
     COLUMN_NAME,
     RESERVED_COLUMNS,
     RecordType,
+    comparable_fields,
     record_type,
     record_types,
     snake_case,
@@ -31,8 +32,11 @@ SOUND_PERSON = {
 }
 
 
-def test_three_record_types_are_known_by_name():
-    assert [each.name for each in ALL] == ["Death", "Person", "TaxStanding"]
+def test_the_record_types_of_four_agencies_are_known_by_name():
+    assert [each.name for each in ALL] == [
+        "Birth", "Business", "Coverage", "Death", "Family", "Immunization", "License", "Patient", "Person",
+        "PropertyTax", "TaxStanding", "Taxpayer",
+    ]  # fmt: skip
     assert record_type("Person").qualified_table_name == "records.person_v1"
     assert record_type("TaxStanding").table_name == "tax_standing_v1"
     assert record_type("TaxStanding").natural_key == ("npwp", "tax_year")
@@ -64,6 +68,39 @@ def test_keys_subjects_and_rules_name_fields(each: RecordType):
     for rule in each.rules:
         assert rule.severity == "warning"
         assert all(each.column(name) for name in rule.fields)
+
+
+def test_registers_agree_about_the_day_of_birth_and_the_sex_of_one_person():
+    told = {
+        name: [each.name for each, column in fields if column.name == name]
+        for name, fields in comparable_fields().items()
+    }
+    assert told == {"birth_date": ["Birth", "Patient", "Person"], "sex": ["Birth", "Patient", "Person"]}
+    kinds = {name: {column.kind for _, column in fields} for name, fields in comparable_fields().items()}
+    assert all(len(found) == 1 for found in kinds.values())
+
+
+@pytest.mark.parametrize("name", ["Patient", "Coverage", "Immunization", "Birth"])
+def test_health_data_and_data_of_children_are_specific(name):
+    technical = {"updated_at", "event_number"}
+    for column in record_type(name).columns:
+        expected = Classification.PUBLIC if column.name in technical else Classification.SPECIFIC
+        assert column.classification is expected, column.name
+
+
+def test_what_a_taxpayer_owns_and_owes_is_specific():
+    found = record_type("PropertyTax")
+    for name in (
+        "land_value_idr",
+        "building_value_idr",
+        "tax_due_idr",
+        "paid_on",
+        "standing",
+        "land_area_m2",
+    ):
+        assert found.column(name).classification is Classification.SPECIFIC
+    assert found.column("tax_due_idr").sql_type == "bigint"
+    assert found.column("tax_due_idr").kind.title == "amount in whole rupiah"
 
 
 def test_financial_data_is_specific_personal_data():
@@ -116,11 +153,52 @@ RULE_ROWS: dict[str, list[dict[str, Any]]] = {
         {"nik": "3576021505900001", "father_nik": "3576021505600001", "mother_nik": "3576021505600001"},
         {"nik": "3576021505900001", "father_nik": "3576021505600001"},
     ],
+    "Birth": [
+        {"nik": "3576021505120001", "birth_date": date(2012, 5, 15), "registered_on": date(2012, 5, 15)},
+        {"nik": "3576021505120001", "birth_date": date(2012, 5, 15), "registered_on": date(2012, 5, 14)},
+    ],
+    "Taxpayer": [
+        {"npwp": "0021832415000000", "nitku": "0021832415000000000003", "kind": "organisation"},
+        {"npwp": "0021832415000000", "nitku": "0013121660091000000003", "kind": "organisation"},
+        {"npwp": "021832415000000", "nitku": "0013121660091000000003"},
+        {"npwp": "3576021505900001", "nik": "3576021505900001", "kind": "organisation"},
+        {"npwp": "3576021505900001", "nik": "3576021505900001", "kind": "individual"},
+    ],
+    "PropertyTax": [
+        {"standing": "unpaid", "paid_on": date(2024, 1, 1)},
+        {"standing": "paid", "paid_on": date(2024, 1, 1)},
+        {"standing": "unpaid"},
+    ],
+    "Business": [
+        {"is_micro_or_small": True, "scale": "micro"},
+        {"is_micro_or_small": True, "scale": "large"},
+        {"is_micro_or_small": False, "scale": "small"},
+        {"is_micro_or_small": None, "scale": "small"},
+        {"is_micro_or_small": False, "scale": None},
+    ],
+    "License": [
+        {"issued_on": date(2024, 1, 2), "valid_until": date(2024, 1, 1)},
+        {"issued_on": date(2024, 1, 2), "valid_until": date(2029, 1, 1)},
+        {"issued_on": date(2024, 1, 2)},
+    ],
+    "Patient": [
+        {"nik": "3576021505900001", "mother_nik": "3576021505900001"},
+        {"nik": None, "mother_nik": "3576025505900003"},
+        {"nik": "3576021505900001", "birth_date": date(1990, 5, 16), "sex": "female"},
+    ],
+    "Coverage": [
+        {"period_start": date(2024, 1, 2), "period_end": date(2024, 1, 1)},
+        {"period_start": date(2024, 1, 2), "period_end": None},
+    ],
     "Death": [
         {"death_date": date(2024, 1, 1), "recorded_date": date(2024, 1, 1)},
         {"death_date": date(2024, 1, 2), "recorded_date": date(2024, 1, 1)},
     ],
 }
+
+
+def test_every_rule_between_fields_has_rows_that_try_it():
+    assert set(RULE_ROWS) == {each.name for each in ALL if each.rules}
 
 
 @pytest.mark.parametrize("name", RULE_ROWS)
