@@ -35,6 +35,10 @@ class FhirQuestion:
             question[asked.parameter] = f"{asked.system}|{token}" if asked.system else token
         reply = self._service.search(question, seconds)
         bundle = read_bundle(reply, configuration.resource, configuration.fhir_version)
+        found = {name: self._columns.column(name, bundle).to_list() for name in key}
+        refuse_strangers(
+            ({name: found[name][place] for name in key} for place in range(len(bundle.resources))), key
+        )
         if bundle.next_link is not None:  # it may hold the question, and is never followed
             raise KeyNotSelective(
                 "More resources share one key than a live answer can hold",
@@ -42,10 +46,6 @@ class FhirQuestion:
                 remedy="Name columns under lookup in the contract that name few resources",
                 key=tuple(key),
             )
-        found = {name: self._columns.column(name, bundle).to_list() for name in key}
-        refuse_strangers(
-            ({name: found[name][place] for name in key} for place in range(len(bundle.resources))), key
-        )
         return self._columns.frame(bundle)
 
     def close(self) -> None:
