@@ -50,7 +50,7 @@ def read_again(
         session.asker, record.purpose, record.fields, keys, officer=officer, case=str(answer_id)
     )
     decision = decide_or_refuse(session, request, keys)
-    other = _other(session, record, decision)
+    other = other_of(session, record, decision)
     opened = answers.unseal(keys, record.answer_id, record.sealed)
     draft = entry_of(
         EntryKind.EXCHANGE_READ,
@@ -73,14 +73,16 @@ def read_again(
     )
 
 
-def _other(session: Session, record: AnswerRecord, decision: Decision) -> OtherPerson | None:
+def other_of(
+    session: Session, record: AnswerRecord, decision: Decision, *, is_counted: bool = True
+) -> OtherPerson | None:
     """What the answer tells of another person is decided anew, too."""
     if record.other is None:
         return None
     keys = session.context.vault.keys_of(record.other)
     if keys is None:
         raise AnswerUnknown("There is no such answer", remedy="Use the id from the reply to your question")
-    return decide_about_other(session, decision, keys, record.other_fields)
+    return decide_about_other(session, decision, keys, record.other_fields, is_counted=is_counted)
 
 
 def _details(record: AnswerRecord, *, is_replay: bool) -> dict[str, Any]:

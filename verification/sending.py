@@ -32,12 +32,13 @@ from foundation.http import (
     Timeouts,
     TlsPolicy,
 )
-from verification import notices, webhooks
+from verification import answers, notices, webhooks
 from verification.context import AnsweringContext, Session
 from verification.events import encoded, event, signed_headers, source_of
 from verification.exchange import committing, decide_or_refuse, disclosure, entry_of
 from verification.journey import Asker
 from verification.notices import Notice, NoticeState
+from verification.reading import other_of
 from verification.webhooks import Webhook
 
 log = telemetry.logger(__name__)
@@ -137,24 +138,19 @@ class Sender:
         """Decide anew; before the first attempt the disclosure is committed to the log."""
         with self._context.connection() as connection:
             session = Session(self._context, connection, Asker(notice.system, notice.consumer))
-            record = self._fields_of(connection, notice)
+            record = answers.find(connection, notice.review_id, notice.system)
             request = disclosure(
-                session.asker, notice.purpose, record, keys, officer=None, case=str(notice.answer_id)
+                session.asker, notice.purpose, record.fields, keys, officer=None, case=str(notice.answer_id)
             )
             decision = decide_or_refuse(session, request, keys, is_counted=False)
-            with committing(session, decision, keys):
+            other = other_of(session, record, decision, is_counted=False)
+            with committing(session, decision, keys, other):
                 if notice.attempts == 0:
-                    draft = entry_of(
-                        EntryKind.EXCHANGE_PUSHED, decision, keys, "sending", details=notice.details
+                    about = notice.details
+                    pushed = EntryKind.EXCHANGE_PUSHED
+                    append(
+                        connection, entry_of(pushed, decision, keys, "sending", details=about, other=other)
                     )
-                    append(connection, draft)
-
-    @staticmethod
-    def _fields_of(connection: psycopg.Connection[Any], notice: Notice) -> dict[str, frozenset[str]]:
-        row = connection.execute(
-            "SELECT fields FROM verification.answer WHERE answer_id = %s", (notice.review_id,)
-        ).fetchone()
-        return {dataset: frozenset(names) for dataset, names in row[0].items()} if row else {}
 
     def _post(self, webhook: Webhook, notice: Notice, keys: SubjectKeys) -> None:
         body = encoded(event(notice, keys, self._source))
