@@ -83,3 +83,8 @@ class PracticePerson:
     health_birth_date: date | None = None
     is_newborn_patient: bool = False
     also_named: str = ""
+
+    @property
+    def nib(self) -> str:
+        """Number of their business."""
+        return f"9120{self.nik[7:]}"

@@ -10,7 +10,7 @@ import polars as pl
 
 from sandbox import columns
 from sandbox.health_registers import SCHEDULE, bpjs_number, ihs_number
-from sandbox.licensing_registers import HIGH, INDIVIDUAL, KTP, LICENSE, LOW, MICRO, SUPPORTING, nib
+from sandbox.licensing_registers import HIGH, INDIVIDUAL, KTP, LICENSE, LOW, MICRO, SUPPORTING
 from sandbox.practice_person import BusinessRow, CoverageRow, DeathRow, PracticePerson, TaxRow
 from sandbox.regions import CITY, NEIGHBOUR_REGENCY, PROVINCE
 from sandbox.tax_registers import KPP, npwp15
@@ -46,7 +46,6 @@ class _Resident:
         self._stamp = datetime(as_of.year, 1, 15, 9, tzinfo=UTC)
         index = np.array([_FIRST_INDEX + place])
         self._npwp = npwp15(index)[0]
-        self._nib = nib(index)[0]
         self._ihs = ihs_number(index)[0]
         self._bpjs = bpjs_number(index)[0]
 
@@ -182,7 +181,7 @@ class _Resident:
         yield (
             "businesses",
             {
-                "nib": self._nib,
+                "nib": person.nib,
                 "jns_identitas_penanggung_jwb": KTP,
                 "no_identitas_penanggung_jwb": person.nik,
                 "nama_penanggung_jwb": person.name,
@@ -202,7 +201,7 @@ class _Resident:
             "licenses",
             {
                 "id_izin": f"I-20230705{_FIRST_INDEX + self._place:013}",
-                "nib": self._nib,
+                "nib": person.nib,
                 "no_identitas_penanggung_jwb": person.nik,
                 "kd_izin": "029000000001",
                 "jenis_izin": LICENSE if is_risky else SUPPORTING,
