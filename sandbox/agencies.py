@@ -15,7 +15,6 @@ from foundation.tls import LocalAuthority
 from sandbox import health_service, tax_office
 from sandbox.civil_registry import CivilRegistry
 from sandbox.datasets import CIVIL_REGISTRY, DATASETS, HEALTH_OFFICE, LICENSING_OFFICE, TAX_OFFICE
-from sandbox.drops import CsvForm
 from sandbox.health_service import HealthService
 from sandbox.licensing_office import LicensingOffice
 from sandbox.population import DEFAULT_SEED, Population
@@ -173,7 +172,6 @@ def start(
     registry = civil_registry_at(directory)
     tax = TaxOffice(make_private_directory(directory / TAX_OFFICE), authority)
     licensing = LicensingOffice(make_private_directory(directory / LICENSING_OFFICE), authority)
-    licensing.csv = CsvForm(delimiter=";", encoding="windows-1252")  # as its export has always written
     health = HealthService(make_private_directory(directory / HEALTH_OFFICE), authority)
     offices = _offices(registry, tax, licensing, health)
     taken = {**_read(directory / _PORTS), **(ports or {})}
