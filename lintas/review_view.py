@@ -33,10 +33,12 @@ def quarantine_rows(dataset: str | None, limit: int) -> list[dict[str, Any]]:
             "id": row.row_id,
             "dataset": row.dataset_id,
             "position": row.position,
+            "place": row.place,
             "field": list(row.fields),
             "rule": list(row.rules),
             "message": [error["message"] for error in row.errors],
             "batch": row.batch_id,
+            "returned_at": row.returned_at,
         }
         for row in found
     ]
@@ -52,6 +54,7 @@ def open_quarantined(row: str, *, officer: str, reason: str) -> dict[str, Any]:
     return {
         "id": found.row.row_id,
         "dataset": found.row.dataset_id,
+        "place": found.row.place,
         "errors": found.row.errors,
         "row": found.content,
     }

@@ -1,6 +1,7 @@
 """What a steward does with batches and quarantined rows, by name and with a reason."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -10,9 +11,20 @@ from lintas.errors import NotASteward
 
 if TYPE_CHECKING:
     from foundation.installation import Installation
+    from records.repair import Repair
     from schemas.contract import Contract
 
-__all__ = ["batch_rows", "discard_rows", "reject_batch", "release_batch", "replay_rows", "require_steward"]
+__all__ = [
+    "batch_report",
+    "batch_rows",
+    "discard_rows",
+    "reject_batch",
+    "release_batch",
+    "repair_rows",
+    "replay_rows",
+    "require_steward",
+    "return_rows",
+]
 
 
 def batch_rows(dataset: str | None, status: str | None, limit: int) -> list[dict[str, Any]]:
@@ -101,6 +113,69 @@ def discard_rows(rows: Sequence[int], *, officer: str, reason: str) -> dict[str,
     with opened() as installation:
         require_steward(installation, officer)
         return {"discarded": discard(installation, rows, actor=officer, reason=reason)}
+
+
+def batch_report(batch: UUID) -> dict[str, Any]:
+    """What was checked of a batch; its page is made anew."""
+    from records import data_docs
+
+    with connected(Role.STEWARD) as (installation, connection):
+        docs = data_docs.read(connection, batch)
+        page = data_docs.write(installation.home, docs)
+    found = docs.as_dict()
+    found["findings"] = [
+        {**each, "outcome": each["skipped"] or ("holds" if each["passed"] else "broken")}
+        for each in found["findings"]
+    ]
+    return {**found, "page": str(page)}
+
+
+def repair_rows(
+    dataset: str, repair: "Repair", rows: Sequence[int] | None, *, officer: str, reason: str, preview: bool
+) -> dict[str, Any]:
+    """Repair quarantined rows by rule, or say what that would do."""
+    from records import repair as repairing
+    from records.sync import SyncContext
+
+    with opened() as installation:
+        require_steward(installation, officer)
+        contract = _contract(installation, dataset)
+        if preview:
+            plan, done = (
+                repairing.plan(installation, contract, repair, rows, actor=officer, reason=reason),
+                None,
+            )
+        else:
+            plan, done = repairing.repair(
+                SyncContext(installation), contract, repair, rows, actor=officer, reason=reason
+            )
+    told = {
+        "rule": str(repair),
+        "looked_at": plan.looked_at,
+        "changed": plan.changed,
+        "mended": plan.mended,
+        "still_rejected": dict(plan.left),
+        "only_the_producer": plan.left_out,
+    }
+    if done is not None:
+        told |= {
+            "published": done.published is not None,
+            "accepted": done.accepted,
+            "quarantined": done.quarantined,
+        }
+    return told
+
+
+def return_rows(
+    dataset: str, rows: Sequence[int] | None, path: Path, *, officer: str, reason: str
+) -> dict[str, Any]:
+    """Hand open rows back to their producer as a file."""
+    from records import returning
+
+    with opened() as installation:
+        require_steward(installation, officer)
+        done = returning.return_rows(installation, dataset, path, rows, actor=officer, reason=reason)
+    return {"dataset": dataset, "rows": done.rows, "file": str(done.path)}
 
 
 def require_steward(installation: "Installation", pseudonym: str) -> None:

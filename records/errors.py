@@ -6,7 +6,7 @@
     FixContract       DatasetNotPublished, QualityRuleUnknown, ContractReplaced, NeedUnknown
     FixSource         PageRepeated, PageOutOfOrder, BatchRejected, StrangersShown
     Refused           BatchHeld, BatchNotReleasable, SubjectNotMatched, TooManyAttempts, QuarantineRowGone,
-                      RowNotReplayable, BatchNotFound
+                      RowNotReplayable, BatchNotFound, RepairNotAllowed, FileExists, ConflictNotFound
     IntegrityBroken   LedgerMismatch, AssessmentBroken
 """
 
@@ -20,15 +20,18 @@ __all__ = [
     "BatchNotFound",
     "BatchNotReleasable",
     "BatchRejected",
+    "ConflictNotFound",
     "ContractReplaced",
     "DatasetBusy",
     "DatasetNotPublished",
+    "FileExists",
     "LedgerMismatch",
     "NeedUnknown",
     "PageOutOfOrder",
     "PageRepeated",
     "QualityRuleUnknown",
     "QuarantineRowGone",
+    "RepairNotAllowed",
     "RowNotReplayable",
     "StrangersShown",
     "SubjectNotMatched",
@@ -99,6 +102,18 @@ class TooManyAttempts(Refused):
 
 class RowNotReplayable(Refused):
     """The row's trouble is one of meaning: only the producer can say what is right."""
+
+
+class RepairNotAllowed(Refused):
+    """The repair would change more than the form of a cell."""
+
+
+class FileExists(Refused):
+    """Something would be written over a file that is there already."""
+
+
+class ConflictNotFound(Refused):
+    """There is no such contradiction."""
 
 
 class QuarantineRowGone(Refused):

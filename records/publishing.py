@@ -21,7 +21,7 @@ from audit.batch_root import BatchRoot, batch_root
 from audit.entry import EntryKind
 from audit.log import append
 from foundation import clock
-from records import assessment, batches, endings, ledger, quarantine
+from records import assessment, batches, data_docs, endings, ledger, quarantine
 from records.batches import Batch, BatchKind, BatchStatus
 from records.conflicts import Compared, compare
 from records.context import Progress, SyncContext
@@ -130,6 +130,7 @@ def publish(context: SyncContext, batch: Batch) -> Published:
         _end(connection, batch, published)
         _tell(connection, batch, published)
         context.observer(Progress(batch.dataset_id, "publish", detail="committing"))
+    data_docs.keep(context, batch.batch_id)
     if published.changed > _WORTH_ANALYZING:
         with context.connection() as connection:
             connection.execute(sql.SQL("ANALYZE {}").format(RecordTable.of(batch.contract).current))

@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
+from connectors.files_folder import shown
 from foundation import clock
 from foundation.keyring import Keyring
 from records.batches import Batch
@@ -56,6 +57,12 @@ _ROW_TYPES = [
     "bytea",
     "timestamptz",
 ]
+
+
+_BOUNDS = (
+    "(SELECT s -> 'bounds' FROM records.batch b, jsonb_array_elements(b.slices) s"
+    " WHERE b.batch_id = r.batch_id AND s ->> 'slice_id' = r.slice_id) AS bounds"
+)
 
 
 class FieldProblem(Protocol):
@@ -106,6 +113,18 @@ class QuarantinedRow:
     errors: tuple[Mapping[str, Any], ...]
     state: str
     quarantined_at: datetime
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    returned_at: datetime | None = None
+
+    @property
+    def place(self) -> str:
+        """Where a person finds the row: file, sheet and row as counted there, else its number there."""
+        if "file" not in self.bounds:
+            return f"row {self.position + 1} of the source"
+        parts = [shown(self.bounds["file"])]
+        if "sheet" in self.bounds:
+            parts.append(f"sheet {self.bounds['sheet']}")
+        return ", ".join([*parts, f"row {self.position + int(self.bounds.get('first_row', '1'))}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +246,9 @@ def list_rows(
     """List quarantined rows by id: where and why, nothing personal."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
-            "SELECT row_id, dataset_id, batch_id, slice_id, position, fields, rules, errors, state,"
-            " quarantined_at"
-            " FROM quality.quarantine_row WHERE row_id > %(after)s"
+            "SELECT row_id, dataset_id, batch_id, slice_id, position, fields, rules, errors, state,"  # noqa: S608
+            f" quarantined_at, returned_at, {_BOUNDS}"
+            " FROM quality.quarantine_row r WHERE row_id > %(after)s"
             " AND (%(dataset)s::text IS NULL OR dataset_id = %(dataset)s)"
             " AND (%(batch)s::uuid IS NULL OR batch_id = %(batch)s)"
             " AND (%(state)s::text IS NULL OR state = %(state)s) ORDER BY row_id LIMIT %(limit)s",
@@ -271,7 +290,7 @@ def open_rows(
     """Open rows without an entry of its own; for callers that write one."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
-            "SELECT r.*, p.kid, p.sealed_key FROM quality.quarantine_row r"
+            f"SELECT r.*, p.kid, p.sealed_key, {_BOUNDS} FROM quality.quarantine_row r"  # noqa: S608
             " JOIN quality.quarantine_page p USING (batch_id, slice_id, page_no)"
             " WHERE r.row_id = ANY(%s) ORDER BY r.row_id",
             [list(row_ids)],
@@ -335,6 +354,7 @@ def _quarantined(row: Mapping[str, Any]) -> QuarantinedRow:
     return QuarantinedRow(
         row["row_id"], row["dataset_id"], row["batch_id"], row["slice_id"], row["position"],
         tuple(row["fields"]), tuple(row["rules"]), tuple(row["errors"]), row["state"], row["quarantined_at"],
+        row["bounds"] or {}, row["returned_at"],
     )  # fmt: skip
 
 

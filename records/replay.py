@@ -33,10 +33,13 @@ from records.quarantine import OpenedRow
 from records.sync import assess
 from records.tables import require_published
 from schemas.contract import Contract
+from schemas.identifiers import Kbli
 
-__all__ = ["Replayed", "replay"]
+__all__ = ["ONLY_THE_PRODUCER", "Replayed", "identifier_columns", "replay"]
 
 _SLICE = "quarantine"
+ONLY_THE_PRODUCER = frozenset({DUPLICATE_KEY, "numeric-cell"})
+"""Rules whose rows no steward mends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def replay(
     actor: str,
     reason: str,
     corrections: Mapping[int, Mapping[str, Any]] | None = None,
+    repair: str | None = None,
 ) -> Replayed:
     """Send quarantined rows through the pipeline again.
 
@@ -67,15 +71,18 @@ def replay(
         row_ids: The rows.
         actor: Pseudonym of the steward.
         reason: Why, without values.
-        corrections: Cells to replace, by row and source column.
+        corrections: Cells to replace, by row and source column; digits of an identifier stay as they are.
+        repair: The rule by which the cells were written anew, where it was one.
 
     Raises:
         QuarantineRowGone: When a row is missing, resolved, or belongs to another dataset.
-        RowNotReplayable: When a row's key occurred twice: the producer must say which is right.
+        RowNotReplayable: When only the producer can say what is right: a key that occurred twice, digits that
+            a spreadsheet lost, or a correction that would change an identifier.
         ExchangeDenied: When no live agreement covers the collection any more; the refusal is logged.
         BatchRejected: When none of the rows can be used even now.
     """
     opened = _open(context, contract, row_ids)
+    _require_form_only(contract, opened, corrections or {})
     decision, batch = _begin(context, contract, actor)
     if batch is None:
         decision.require_allowed()
@@ -93,7 +100,7 @@ def replay(
         totals = ledger.totals(connection, batch)
     done = Replayed(len(opened), totals.accepted, totals.rejected, assessment, published)
     if published is not None:
-        _settle(context, contract, batch, opened, done, actor=actor, reason=reason)
+        _settle(context, contract, batch, opened, done, actor=actor, reason=reason, repair=repair)
     return done
 
 
@@ -106,15 +113,46 @@ def _open(context: SyncContext, contract: Contract, row_ids: Sequence[int]) -> l
             f"{len(foreign)} of the rows are not open in quarantine of {contract.id}",
             remedy="`lintas quarantine list` shows what is open",
         )
-    doubled = [each for each in opened if DUPLICATE_KEY in each.row.rules]
-    if doubled:
+    lost = [each for each in opened if ONLY_THE_PRODUCER & set(each.row.rules)]
+    if lost:
         raise RowNotReplayable(
-            f"{len(doubled)} of the rows share their key with another row",
-            why="Which of them is right is a matter of meaning, not of form",
+            f"{len(lost)} of the rows share their key with another row, or lost digits in a spreadsheet",
+            why="What is right is a matter of meaning, not of form",
             remedy="Ask the producer to correct the register; the next sync then reads the right row",
-            location=Location(row=doubled[0].row.position, rule=DUPLICATE_KEY),
+            location=Location(row=lost[0].row.position, rule=lost[0].row.rules[0]),
         )
     return opened
+
+
+def _require_form_only(
+    contract: Contract, opened: Sequence[OpenedRow], corrections: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """A steward mends how an identifier is written, never which one it is."""
+    guarded = identifier_columns(contract)
+    for each in opened:
+        for column, cell in corrections.get(each.row.row_id, {}).items():
+            if column in guarded and _signs(cell) != _signs(each.content.get(column)):
+                raise RowNotReplayable(
+                    f"The correction of row {each.row.row_id} would change an identifier",
+                    why="Which number is right is a matter of meaning, not of form",
+                    remedy="Ask the producer to correct the register; the next sync then reads the right row",
+                    location=Location(row=each.row.position, field=guarded[column]),
+                )
+
+
+def identifier_columns(contract: Contract) -> dict[str, str]:
+    """The source columns of which an identifier is made, with the field; KBLI names an activity, nobody."""
+    return {
+        column: each.field
+        for each in contract.mapping
+        if each.column.identifier is not None and each.column.identifier is not Kbli
+        for column in each.value_columns
+    }
+
+
+def _signs(cell: Any) -> str:
+    """The letters and digits of a cell; the rest is form."""
+    return "".join(sign for sign in str(cell or "") if sign.isalnum()).upper()
 
 
 def _begin(context: SyncContext, contract: Contract, actor: str) -> tuple[Decision, Batch | None]:
@@ -181,6 +219,7 @@ def _settle(
     *,
     actor: str,
     reason: str,
+    repair: str | None,
 ) -> None:
     ids = [each.row.row_id for each in opened]
     with translated(), context.installation.database.connect(Role.STEWARD) as connection:
@@ -193,7 +232,7 @@ def _settle(
         append(
             connection,
             EntryDraft(
-                kind=EntryKind.QUARANTINE_REPLAYED,
+                kind=EntryKind.QUARANTINE_REPAIRED if repair else EntryKind.QUARANTINE_REPLAYED,
                 actor=actor,
                 datasets=(contract.id,),
                 outcome="replayed",
@@ -204,6 +243,7 @@ def _settle(
                     "contract_version": contract.version,
                     "batch_id": batch.batch_id,
                     "reason": reason,
+                    "repair": repair,
                 },
             ),
         )

@@ -21,7 +21,7 @@ from foundation import telemetry
 from foundation.database import Role
 from foundation.errors import LintasError
 from records import assessment as assessing
-from records import batches, endings, ledger, quarantine
+from records import batches, data_docs, endings, ledger, quarantine
 from records.batches import Batch, BatchStatus
 from records.context import Observer, Progress, SyncContext
 from records.endings import fail, reject_held, release
@@ -119,6 +119,8 @@ def assess(context: SyncContext, batch: Batch) -> Assessment:
             batches.fence(connection, batch, allowed=(BatchStatus.OPEN,), alone=True)
             _conclude(context, connection, batch, found, totals)
     context.observer(Progress(batch.dataset_id, "assess", detail=str(found.verdict)))
+    if not found.publishable:
+        data_docs.keep(context, batch.batch_id)
     if found.verdict is Verdict.REJECT:
         raise _rejected(batch, found)
     return found

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from lintas.commands import repairs
 from lintas.output import AsJson, print_fields, print_rows
 
 __all__ = ["register"]
@@ -23,9 +24,11 @@ def register(app: typer.Typer, quarantine: typer.Typer, panel: str) -> None:
     batches.command("list")(list_batches)
     batches.command("release")(release)
     batches.command("reject")(reject)
+    batches.command("report")(report)
     app.add_typer(batches, name="batches", rich_help_panel=panel)
     quarantine.command("replay")(replay)
     quarantine.command("discard")(discard)
+    repairs.register(quarantine)
 
 
 def list_batches(
@@ -53,6 +56,20 @@ def reject(batch: BatchId, officer: Officer, reason: Reason, as_json: AsJson = F
     from lintas.steward_view import reject_batch
 
     print_fields(reject_batch(batch, officer=officer, reason=reason), as_json=as_json)
+
+
+def report(batch: BatchId, as_json: AsJson = False) -> None:
+    """What was checked of a batch and how it came out, with its page in the Data Docs: counts, no values."""
+    from lintas.steward_view import batch_report
+
+    found = batch_report(batch)
+    if as_json:
+        print_fields(found, as_json=True)
+        return
+    rules = found.pop("findings")
+    print_fields({name: value for name, value in found.items() if value not in ({}, None)}, as_json=False)
+    columns = ("rule", "outcome", "checked", "failed", "severity", "dimension")
+    print_rows(rules, columns, as_json=False, empty="the batch was not assessed")
 
 
 def replay(  # noqa: PLR0917 - an option each

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import batches
+from lintas.commands import batches, conflicts
 from lintas.output import AsJson, print_fields, print_rows
 
 __all__ = ["register"]
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     quarantine.command("show")(show_quarantined)
     batches.register(app, quarantine, PANEL)
     app.add_typer(quarantine, name="quarantine", rich_help_panel=PANEL)
+    conflicts.register(app, PANEL)
     referrals = typer.Typer(no_args_is_help=True, help="Applications that an officer has to decide.")
     referrals.command("list")(list_referrals)
     referrals.command("decide")(decide)
@@ -34,7 +35,7 @@ def list_quarantine(
     """Rejected rows by position, field and rule; never their values."""
     from lintas.review_view import quarantine_rows
 
-    columns = ("id", "dataset", "position", "field", "rule", "message")
+    columns = ("id", "dataset", "place", "field", "rule", "message", "returned_at")
     print_rows(quarantine_rows(dataset, limit), columns, as_json=as_json, empty="nothing is in quarantine")
 
 
