@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connectors.configuration import RestConfiguration, SqlConfiguration, parse_configuration
+from connectors.configuration import (
+    FhirConfiguration,
+    FhirLookupKey,
+    RestConfiguration,
+    SqlConfiguration,
+    parse_configuration,
+)
 from connectors.errors import ConfigurationInvalid
+from connectors.fhir_paths import path_problems
 from connectors.source import Window
 
 GOOD: dict[str, object] = {"table": "t", "key": ["k"], "username": "u", "password": "file:p"}
@@ -66,8 +73,19 @@ def test_a_window_needs_time_zones_and_an_order() -> None:
 
 def test_the_reference_tells_of_every_setting() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "connectors.md").read_text(encoding="utf-8")
-    for model in (SqlConfiguration, RestConfiguration):
+    for model in (SqlConfiguration, RestConfiguration, FhirConfiguration, FhirLookupKey):
         assert [name for name in model.model_fields if f"`{name}`" not in page] == []
+
+
+def test_the_guide_to_fhir_can_be_followed() -> None:
+    """Its configuration is one, and its paths are paths."""
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "fhir.md").read_text(encoding="utf-8")
+    block = guide.partition("```yaml\n")[2].partition("```")[0]
+    assert parse_configuration("fhir", yaml.safe_load(block))
+    table = guide.partition("| path | gives |")[2].partition("\n\n")[0]
+    paths = [line.split("`")[1] for line in table.splitlines() if "`" in line]
+    assert len(paths) > 6
+    assert [problem for path in paths for problem in path_problems("column", path)] == []
 
 
 def test_the_reference_tells_of_every_error() -> None:
