@@ -91,8 +91,8 @@ def contracts_markdown() -> str:
         "## Quality rules",
         f"Metrics: {_codes(Metric)}. Severities: {_codes(Severity)} (an error holds the whole batch, a"
         f" warning publishes and flags). Dimensions: {_codes(Dimension)}. Rules of type `sql` are refused: a"
-        " contract carries no code. `danglingReferences` is a metric of our own, written as `type: custom` with"
-        " `engine: lintas`: it counts values that name no open record of another dataset.",
+        " contract carries no code. `danglingReferences` is a metric of our own, written as `type: custom`"
+        " with `engine: lintas`: it counts values that name no open record of another dataset.",
         "## Contracts that come with the bus",
     ]
     for contract in load_contracts():

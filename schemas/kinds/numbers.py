@@ -137,6 +137,9 @@ def _short_decimals(cell: FastCell, dtype: pl.DataType) -> FastCell:
     """Floats nearest to a decimal of at most fifteen digits, six after the point: what Python writes too."""
     scaled = (cell.value * 10**SCALE).round()
     number = scaled.cast(pl.Int64, strict=False)
-    exact = (scaled.abs() < _FIFTEEN_DIGITS) & (scaled / 10**SCALE == cell.value)
-    value = cell.value.cast(dtype, strict=False)
+    # By a constant Polars divides inexactly, as if it multiplied by the reciprocal; by a column it divides.
+    millionths = scaled * 0.0 + float(10**SCALE)
+    exact = (scaled.abs() < _FIFTEEN_DIGITS) & (scaled / millionths == cell.value)
+    # Polars cuts a float that it casts to a decimal; a whole number of millionths it takes as it is.
+    value = number.cast(dtype, strict=False) * pl.lit(Decimal(1).scaleb(-SCALE), dtype=dtype)
     return cell.become(value, dtype, when=exact & (value.to_physical() == number.cast(pl.Int128)))

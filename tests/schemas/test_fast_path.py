@@ -340,6 +340,6 @@ def test_the_fast_path_takes_what_files_and_services_send_for_moments_and_areas(
     verdict = FastPath([moment]).apply(frame)
     assert verdict.certain.all()
     assert verdict.values["f"].to_list() == [datetime(2024, 7, 2, 2, tzinfo=UTC)] * 2
-    areas = FastPath([field(DecimalKind())]).apply(pl.DataFrame({"c": [100.5, 75.25, 0.1 + 0.2, None]}))
+    areas = FastPath([field(DecimalKind())]).apply(pl.DataFrame({"c": [100.5, 180.3, 0.1 + 0.2, None]}))
     assert areas.certain.to_list() == [True, True, False, True]
-    assert areas.values["f"].to_list()[:2] == [Decimal("100.500000"), Decimal("75.250000")]
+    assert areas.values["f"].to_list()[:2] == [Decimal("100.500000"), Decimal("180.300000")]
