@@ -83,13 +83,19 @@ class WebhookReceiver:
         self.overtaken: list[str] = []
         self.answers: deque[int | tuple[int, Mapping[str, str]]] = deque()
         """Statuses to answer with, one delivery each, before anything is taken again; for practice."""
+        self.failing_at: set[str] = set()
+        """Applications at which this portal fails (500); for practice."""
         self._bus_keys = bus_keys
         self._public_keys: dict[str, Any] = {}
         self._last: dict[str, int] = {}
         self._seen: set[str] = set()
         self._changed = threading.Condition()
         certificate, key = authority.issue(name, [HOST, "127.0.0.1"])
-        self._server = WebServer(self._serve, certificate, key)
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await self._serve(scope, receive, send)
+
+        self._server = WebServer(application, certificate, key)
 
     @property
     def url(self) -> str:
@@ -146,6 +152,8 @@ class WebhookReceiver:
             if self.answers:
                 told = self.answers.popleft()
                 return told if isinstance(told, tuple) else (told, {})
+            if event["data"]["application"] in self.failing_at:
+                return 500, {}
             self._note(event)
             self._changed.notify_all()
         return 204, {}

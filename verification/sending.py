@@ -34,6 +34,7 @@ from foundation.http import (
 )
 from verification import answers, notices, webhooks
 from verification.context import AnsweringContext, Session
+from verification.errors import AnswerUnknown
 from verification.events import encoded, event, signed_headers, source_of
 from verification.exchange import committing, decide_or_refuse, disclosure, entry_of
 from verification.journey import Asker
@@ -128,6 +129,8 @@ class Sender:
     def _after_refusal(
         self, connection: psycopg.Connection[Any], notice: Notice, keys: SubjectKeys, refused: Refused
     ) -> Sent:
+        if isinstance(refused, AnswerUnknown):
+            return self._end(connection, notice, keys, NoticeState.DROPPED, "subject-erased")
         if not isinstance(refused, ExchangeDenied):  # something moved just now: decide again in a moment
             return self._postpone(connection, notice, refused.code, self._patience.first)
         if all(str(rule).endswith(".suspended") for rule in refused.attributes.get("rules", [])):
@@ -146,11 +149,8 @@ class Sender:
             other = other_of(session, record, decision, is_counted=False)
             with committing(session, decision, keys, other):
                 if notice.attempts == 0:
-                    about = notice.details
-                    pushed = EntryKind.EXCHANGE_PUSHED
-                    append(
-                        connection, entry_of(pushed, decision, keys, "sending", details=about, other=other)
-                    )
+                    kind, about = EntryKind.EXCHANGE_PUSHED, notice.details
+                    append(connection, entry_of(kind, decision, keys, "sending", details=about, other=other))
 
     def _post(self, webhook: Webhook, notice: Notice, keys: SubjectKeys) -> None:
         body = encoded(event(notice, keys, self._source))

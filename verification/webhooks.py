@@ -96,8 +96,7 @@ def register(
         ParticipantUnknown: When there is no such system.
     """
     registered = registered_system(connection, system)
-    _check_url(url)
-    _check_authority(ca_pem)
+    check(url, ca_pem)
     is_active = is_operator or _address(url) == (registered.address or "").lower()
     connection.execute(
         _SAVE,
@@ -113,6 +112,16 @@ def register(
     )
     _log(connection, system, "registered" if not is_active else "active", by, _address(url))
     return find(connection, system)
+
+
+def check(url: str, ca_pem: str | None) -> None:
+    """Refuse an address or an authority that no webhook may have.
+
+    Raises:
+        WebhookInvalid: Saying what is wrong with it.
+    """
+    _check_url(url)
+    _check_authority(ca_pem)
 
 
 def approve(connection: Connection, system: str, *, by: str) -> Webhook:
@@ -224,7 +233,7 @@ def _check_authority(ca_pem: str | None) -> None:
     if ca_pem is None:
         return
     try:
-        if len(ca_pem) > LONGEST_CA or "PRIVATE KEY" in ca_pem:
+        if "BEGIN CERTIFICATE" not in ca_pem or len(ca_pem) > LONGEST_CA or "PRIVATE KEY" in ca_pem:
             raise ValueError
         TlsPolicy(ca_pem=ca_pem).context()
     except Exception:

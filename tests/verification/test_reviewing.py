@@ -186,6 +186,8 @@ def test_the_dispatcher_reads_what_answers_need_and_nothing_of_stewards(after: A
         "DELETE FROM records.change_feed",
     )
     for statement in forbidden:
-        with after.city.connect(Role.DISPATCHER, autocommit=True) as connection:
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(statement)
+        with (
+            after.city.connect(Role.DISPATCHER) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(statement)
