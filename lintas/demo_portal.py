@@ -1,107 +1,141 @@
-"""The portal's part of the demo: three questions, and what the applicant sees of them."""
+"""The portals' part of the demo: five applications over three services, a purpose that nobody agreed to, and
+what the applicant sees of it.
+"""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.installation import Installation
 from lintas.errors import DemoBroken
-from lintas.practice import PORTAL, portal_keyring
+from lintas.practice import PORTAL, PORTALS, portal_keyring
 from lintas.stage import Stages, masked
 
 if TYPE_CHECKING:
-    from sandbox.fixed_people import PracticePerson
-    from sandbox.portal import VerifiedAnswer
+    from sandbox.applications import Application
+    from sandbox.portal import Portal, VerifiedAnswer
+    from sandbox.practice_person import PracticePerson
 
-__all__ = ["PortalStory"]
+__all__ = ["PortalStory", "applicant_of", "who"]
 
-SERVICE = "bantuan-usaha-mikro"
-MARKS = {"met": "[green]✓[/green]", "not_met": "[red]✗[/red]"}
+FIVE = ("aid-dies-later", "police-lapsed", "card-verified", "aid-licenses-overdue", "aid-birth-dates-differ")
+DENIED = "aid-denied"
+WITH_CONSENT = "bantuan-usaha-mikro"
+"""The one practice service that rests on consent; the others rest on a public task."""
+
+MARKS = {"met": "[green]✓[/green]", "not_met": "[red]✗[/red]", "conflict": "[red]≠[/red]"}
 
 
 class PortalStory:
-    """A portal that has its own key and believes nothing it has not verified."""
+    """Three portals, each with its own key, that believe nothing they have not verified."""
 
     def __init__(self, installation: Installation, stages: Stages) -> None:
-        from sandbox.portal import Portal
-
-        settings = installation.settings
+        self.installation = installation
         self.stages = stages
         self.folder: Path = installation.home / "sandbox" / PORTAL
-        self.portal: Portal = Portal(
-            f"https://{settings.api_host}:{settings.api_port}",
-            installation.authority.ca_path,
-            PORTAL,
-            portal_keyring(installation).current("auth"),
-        )
+        self._portals: dict[str, Portal] = {}
+        self._closing = ExitStack()
 
     def __enter__(self) -> "PortalStory":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.portal.close()
+        self._closing.close()
 
-    def ask_three(self) -> "dict[str, VerifiedAnswer]":
-        """One that is verified, one that is referred, one that is denied."""
-        from sandbox.fixed_people import FIXED
+    @property
+    def portal(self) -> "Portal":
+        """The city portal, Palapa Mojo."""
+        return self.portal_of(WITH_CONSENT)
 
-        answers = {}
-        for role in ("verified", "tax_not_valid"):
-            person: PracticePerson = getattr(FIXED, role)
-            answers[role] = self._ask(person)
-        self._be_denied(FIXED.denied)
+    def portal_of(self, service: str) -> "Portal":
+        """The portal at which citizens apply for a service."""
+        from sandbox.portal import Portal
+
+        (practice,) = [each for each in PORTALS if service in each.services]
+        if practice.system_id not in self._portals:
+            settings = self.installation.settings
+            portal = Portal(
+                f"https://{settings.api_host}:{settings.api_port}",
+                self.installation.authority.ca_path,
+                practice.system_id,
+                portal_keyring(self.installation, practice.system_id).current("auth"),
+            )
+            self._portals[practice.system_id] = self._closing.enter_context(portal)
+        return self._portals[practice.system_id]
+
+    def ask_five(self) -> "dict[str, VerifiedAnswer]":
+        """Five applications, each of which ends as the registers call for, and one that is denied."""
+        from sandbox.applications import APPLICATIONS
+
+        answers = {name: self._ask(number, name) for number, name in enumerate(FIVE, 1)}
+        self._be_denied(APPLICATIONS[DENIED])
         return answers
 
     def show_who_used(self, answers: "Mapping[str, VerifiedAnswer]") -> None:
         """What the applicant of the first question sees."""
-        from sandbox.fixed_people import FIXED
+        from sandbox.applications import APPLICATIONS
 
-        exchanges = self.portal.who_used(applicant_of(FIXED.verified))
-        if not any(each["decision"] == _decision_of(answers["verified"]) for each in exchanges):
+        applicant = APPLICATIONS[FIVE[0]].applicant
+        exchanges = self.portal.who_used(applicant_of(applicant))
+        if not any(each["decision"] == _decision_of(answers[FIVE[0]]) for each in exchanges):
             raise DemoBroken("the applicant does not see the exchange")
-        self.stages.good(f"{_who(FIXED.verified)} sees who used their data (the look is logged, too):")
+        self.stages.good(f"the family of {who(applicant)} sees who used the data (the look is logged, too):")
         rows = [
             {
                 "time": str(each["time"])[:19].replace("T", " "),
                 "what": each["kind"],
                 "by": each["consumer"],
                 "for": each["purpose"],
-                "fields": ", ".join(name.partition("/")[2] for name in each["fields"] or ()) or "-",
+                "registers": ", ".join(sorted({_dataset(name) for name in each["fields"] or ()})) or "-",
             }
             for each in exchanges[:6]
         ]
-        self.stages.table({name: name for name in ("time", "what", "by", "for", "fields")}, rows)
+        self.stages.table({name: name for name in ("time", "what", "by", "for", "registers")}, rows)
 
-    def _ask(self, person: "PracticePerson") -> "VerifiedAnswer":
-        self.portal.give_consent(SERVICE, applicant_of(person))
-        claims = {"amount_requested": 3_000_000}
-        answer = self.portal.verify(SERVICE, applicant_of(person), claims, wait=5, case_number="PRAKTIK-1")
-        if answer.verdict != person.expected:
-            raise DemoBroken(f"a question that should end {person.expected} ended {answer.verdict}")
+    def _ask(self, number: int, name: str) -> "VerifiedAnswer":
+        from sandbox.applications import APPLICATIONS
+
+        application = APPLICATIONS[name]
+        portal = self.portal_of(application.service)
+        applicant = applicant_of(application.applicant)
+        if application.service == WITH_CONSENT:
+            portal.give_consent(application.service, applicant)
+        answer = portal.verify(
+            application.service, applicant, application.claims, wait=5, case_number=f"PRAKTIK-{number}"
+        )
+        _check(application, answer)
         colour = "green" if answer.verdict == "verified" else "yellow"
-        self.stages.line(f"{_who(person)} → [bold {colour}]{answer.verdict}[/bold {colour}]")
+        self.stages.line(
+            f"[bold]{application.service}[/bold] at {portal.system_id}: {who(application.applicant)}"
+            f" → [bold {colour}]{answer.verdict}[/bold {colour}]"
+        )
         for outcome in answer.content["outcomes"]:
-            self.stages.line(f"   {_line(outcome)}")
+            if answer.verdict == "verified" or outcome["outcome"] != "met":
+                self.stages.line(f"   {_line(outcome)}")
         if referral := answer.content.get("referral"):
             self.stages.line(
-                f"   an officer of {referral['owner']} decides by {str(referral['due_at'])[:10]}"
+                f"   [dim]not automatic: an officer of {referral['owner']} decides by"
+                f" {str(referral['due_at'])[:10]}[/dim]"
             )
         return answer
 
-    def _be_denied(self, person: "PracticePerson") -> None:
+    def _be_denied(self, application: "Application") -> None:
         """A purpose that nobody agreed to is refused before anything is looked at."""
         from sandbox.portal import PortalRefused
 
-        self.portal.give_consent(SERVICE, applicant_of(person))
+        person = applicant_of(application.applicant)
+        self.portal.give_consent(application.service, person)
         try:
-            claims = {"amount_requested": 1_000_000}
-            self.portal.verify(SERVICE, applicant_of(person), claims, purpose="credit-scoring")
+            self.portal.verify(application.service, person, application.claims, purpose=application.purpose)
         except PortalRefused as refusal:
             if refusal.status != 403:
                 raise
-            denied = f"[bold red]denied[/bold red]: {refusal.what}"
-            self.stages.line(f"{_who(person)}, for the purpose credit-scoring → {denied}")
-            self.stages.line(f"   rules: {', '.join(refusal.rules)}; the refusal is an entry in the log")
+            self.stages.line(
+                f"[bold]{application.service}[/bold] for the purpose {application.purpose}:"
+                f" {who(application.applicant)} → [bold red]denied[/bold red]"
+            )
+            self.stages.line(f"   {refusal.what}; rules: {', '.join(refusal.rules)}; it stands in the log")
             return
         raise DemoBroken("a purpose that nobody agreed to was answered")
 
@@ -111,17 +145,32 @@ def applicant_of(person: "PracticePerson") -> dict[str, Any]:
     return {"nik": person.nik, "name": person.name, "birth_date": person.birth_date.isoformat()}
 
 
-def _who(person: "PracticePerson") -> str:
+def who(person: "PracticePerson") -> str:
+    """A practice person as a portal would show them."""
     return f"{person.name} (NIK {masked(person.nik)})"
 
 
+def _check(application: "Application", answer: "VerifiedAnswer") -> None:
+    if answer.verdict != application.expected:
+        raise DemoBroken(f"a question that should end {application.expected} ended {answer.verdict}")
+    if application.criterion and answer.outcomes[application.criterion] != application.outcome:
+        raise DemoBroken(f"{application.criterion} is {answer.outcomes[application.criterion]}")
+
+
 def _line(outcome: Mapping[str, Any]) -> str:
-    sources = ", ".join(f"{each['dataset']} as of {str(each['as_of'])[:16]}" for each in outcome["evidence"])
+    sources = ", ".join(
+        f"{_dataset(each['dataset'])} as of {str(each['as_of'])[:16]}" for each in outcome["evidence"]
+    )
     instrument = outcome["legal_instrument"]
     rests_on = "illustrative" if instrument.get("illustrative") else instrument.get("title", "")
     mark = MARKS.get(outcome["outcome"], "[yellow]?[/yellow]")
+    word = "" if outcome["outcome"] in {"met", "not_met"} else f"[yellow]{outcome['outcome']}[/yellow]: "
     detail = " · ".join(part for part in (sources or "the application itself", rests_on) if part)
-    return f"{mark} {outcome['reason']['en']} [dim]{detail}[/dim]"
+    return f"{mark} {word}{outcome['reason']['en']} [dim]{detail}[/dim]"
+
+
+def _dataset(name: str) -> str:
+    return name.partition("/")[2].partition(":")[0]
 
 
 def _decision_of(answer: "VerifiedAnswer") -> Any:

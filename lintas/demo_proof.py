@@ -52,7 +52,7 @@ class ProofStory:
 
     def tamper_and_find(self, answers: "Mapping[str, VerifiedAnswer]") -> None:
         """Change one entry as the database's superuser, see it named, put it back."""
-        entry_id = answers["tax_not_valid"].promise["entry"]
+        entry_id = answers["police-lapsed"].promise["entry"]
         original = self._replace(entry_id, None)
         altered = original.replace(b'"outcome":"refer"', b'"outcome":"passed"')
         if altered == original:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from foundation import clock
 from foundation.database import Role, translated
-from foundation.settings import load_settings
 from lintas.processes import bus_processes, practice_processes
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+    from foundation.installation import Installation
+    from foundation.settings import Settings
 
 __all__ = [
     "Causes",
@@ -151,16 +153,14 @@ class Status:
         }
 
 
-def gather() -> Status:
+def gather(installation: "Installation") -> Status:
     """Look at everything once.
 
     Raises:
         LintasError: When the database cannot be asked.
     """
-    from lintas.access import connected
-
-    processes = process_rows()
-    with translated(), connected(Role.STEWARD) as (_, connection):
+    processes = process_rows(installation.settings)
+    with translated(), installation.database.connect(Role.STEWARD) as connection:
         return Status(
             processes=processes,
             datasets=_datasets(connection),
@@ -170,9 +170,8 @@ def gather() -> Status:
         )
 
 
-def process_rows() -> list[dict[str, str]]:
+def process_rows(settings: "Settings") -> list[dict[str, str]]:
     """Each process of the group, asked as the supervisor asks it."""
-    settings = load_settings()
     rows = []
     practice = practice_processes(settings) if (settings.home / "sandbox").exists() else []
     for spec in [*bus_processes(settings), *practice]:

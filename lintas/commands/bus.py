@@ -49,7 +49,7 @@ def up(
 
 
 def demo(people: People = None) -> None:
-    """Show the whole path in two minutes: sync, ask, verify, tamper, find out."""
+    """Show the whole bus in three minutes: sync, ask, be told of a death, verify, tamper, find out."""
     from lintas.demo import run_demo
 
     raise typer.Exit(run_demo(people=people))
@@ -62,10 +62,12 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Whether all is well: processes, freshness, held batches, quarantine, notices and the log."""
+    from lintas.access import opened
     from lintas.status import gather
     from lintas.status_view import print_status
 
-    found = gather()
+    with opened() as installation:
+        found = gather(installation)
     if as_json:
         print_fields(found.as_dict(), as_json=True)
     else:

@@ -114,11 +114,8 @@ def test_spans_are_told_in_their_largest_unit(span, text):
     assert spoken(span) == text
 
 
-def test_it_is_read_from_the_database_by_a_steward(installation, monkeypatch):
-    for name, value in installation.settings.as_environment().items():
-        monkeypatch.setenv(name, value)
+def test_it_is_read_from_the_database_by_a_steward(installation):
     from lintas.status import gather
 
-    with clock.shifted(timedelta(0)):
-        found = gather()
+    found = gather(installation)
     assert (found.log.entries, found.notices, found.quarantine) == (0, NoticeStatus(0, 0), [])
