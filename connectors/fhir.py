@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -171,25 +173,34 @@ class FhirSource:
         return [Slice(_EVERYTHING, f"{configuration.resource}: everything", Operation.SNAPSHOT, window)]
 
     def read(self, slice: Slice, after: PageToken | None = None) -> Iterator[Page]:
-        """Read the pages of a slice, following the server's links."""
+        """Read the pages of a slice, following the server's links.
+
+        The next page is asked for as soon as its link is known, and comes while this one is made into columns
+        and landed.
+        """
         with placed(self.place(slice)):
             begin = self.service.first(self._parameters(slice))
             progress = _Progress(begin) if after is None else _Progress.resume(after, slice)
             self._speaks()
-        complete = False
-        while not complete:
-            with placed(self.place(slice, progress.page)):
-                frame, bundle = self.service.page(progress.path, self._framed)
-                _deletions_are_seen(bundle, slice)
-                complete = self._go_on(bundle, progress)
-            yield Page(
-                frame=frame,
-                operation=slice.operation,
-                first_position=progress.position - frame.height,
-                number=progress.page - 1,
-                token=None if complete else progress.token(slice),
-                complete=complete,
-            )
+        complete, coming = False, None
+        with ThreadPoolExecutor(1, thread_name_prefix="fhir-page") as line:
+            while not complete:
+                with placed(self.place(slice, progress.page)):
+                    reply = coming.result() if coming else None
+                    bundle = self.service.page(progress.path, self._bundle, reply)
+                    _deletions_are_seen(bundle, slice)
+                    complete = self._go_on(bundle, progress)
+                    if not complete:
+                        coming = line.submit(copy_context().run, self.service.ask, progress.path)
+                    frame = self.columns.frame(bundle)
+                yield Page(
+                    frame=frame,
+                    operation=slice.operation,
+                    first_position=progress.position - frame.height,
+                    number=progress.page - 1,
+                    token=None if complete else progress.token(slice),
+                    complete=complete,
+                )
 
     def close(self) -> None:
         """Give back every connection."""
@@ -218,10 +229,6 @@ class FhirSource:
                 remedy="It is a truncated search: tell the agency; nothing of this batch is published",
             )
         return ends
-
-    def _framed(self, document: Mapping[str, object]) -> tuple[pl.DataFrame, Bundle]:
-        bundle = self._bundle(document)
-        return self.columns.frame(bundle), bundle
 
     def _bundle(self, document: Mapping[str, object]) -> Bundle:
         configuration = self.configuration

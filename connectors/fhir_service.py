@@ -82,19 +82,25 @@ class FhirService:
         """The address of the first page of a search, below `base`."""
         return f"/{self.configuration.resource}?{urlencode(parameters)}"
 
-    def page(self, path: str, read: Callable[[Mapping[str, Any]], T]) -> T:
-        """Ask for one page of a search; a document that ends too early is asked for again.
+    def ask(self, path: str) -> HttpResponse:
+        """Ask for one page of a search."""
+        return self.client.request("GET", self.base + path, headers=self._accepting)
+
+    def page(self, path: str, read: Callable[[Mapping[str, Any]], T], reply: HttpResponse | None = None) -> T:
+        """Read one page of a search; a document that ends too early is asked for again.
 
         Args:
             path: The page, below `base`.
             read: What is made of the document; the document itself is let go at once.
+            reply: The page, where it has been asked for already.
         """
         for left in reversed(range(_TRIES)):
-            reply = self.client.request("GET", self.base + path, headers=self._accepting)
+            reply = reply or self.ask(path)
             try:
                 with collection_paused():
                     return read(self._read(reply))
             except BodyCut:
+                reply = None
                 if not left:
                     raise
         raise AssertionError("unreachable: the last try returns or raises")  # pragma: no cover

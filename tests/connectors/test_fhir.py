@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from enum import StrEnum
 
@@ -217,6 +218,16 @@ def test_a_failing_source_is_asked_again_later(opener: Opener, agencies: Practic
             pages_of(opener.fhir())
     finally:
         agencies.health.listen()
+
+
+def test_a_reading_that_is_left_leaves_nothing_behind(opener: Opener, no_leaks: None) -> None:
+    source = opener.fhir(page_rows=100)
+    threads = threading.active_count()
+    reading = source.read(source.slices(Window())[0])
+    next(reading)
+    reading.close()  # type: ignore[attr-defined]
+    assert threading.active_count() <= threads
+    source.close()
 
 
 def test_nothing_stays_open(opener: Opener, no_leaks: None) -> None:
