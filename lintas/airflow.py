@@ -38,6 +38,8 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
+START_SECONDS = 240.0
+"""Four Pythons that import Airflow at once need 15 s on two idle cores, and minutes on a busy machine."""
 STOP_SECONDS = {"triggerer": 4.0, "worker": 60.0}
 """A triggerer that is asked to end while it starts waits ten seconds for a reason of its own; a worker ends
 its tasks first."""
@@ -152,6 +154,7 @@ class AirflowInstallation:
             healthy=self.health_check(name, launch=launch),
             prepare=launch.note,
             after=after,
+            start_timeout=START_SECONDS,
             stop_timeout=STOP_SECONDS.get(name, 10.0),
         )
 

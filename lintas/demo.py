@@ -115,7 +115,7 @@ class _Story:
         datasets = [contract.id for contract in load_contracts(self.settings.contracts)]
         with self.stages.stage(f"Airflow syncs the {len(datasets)} datasets"):
             with self.stages.working("scheduler, DAG processor, triggerer, API server"):
-                self.group.wait_healthy(AIRFLOW_NAMES, timeout=180)
+                self.group.wait_healthy(AIRFLOW_NAMES, timeout=300)
                 airflow.wait_for_dags({_dag_id(dataset) for dataset in datasets})
             runs = {dataset: _trigger(airflow, dataset, "demo") for dataset in datasets}
             with self.stages.working("open_batch → land → assess → publish, for each"):

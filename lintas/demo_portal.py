@@ -1,5 +1,6 @@
-"""The portals' part of the demo: five applications over three services, a purpose that nobody agreed to, and
-what the applicant sees of it.
+"""The portals' part of the demo: five applications over three services, and what the applicant sees.
+
+One more question is for a purpose that nobody agreed to.
 """
 
 from collections.abc import Mapping
