@@ -39,11 +39,18 @@ def contract_rows() -> list[dict[str, Any]]:
 
 
 def contract_problems() -> list[dict[str, Any]]:
-    """Everything that is wrong in any contract file."""
+    """Everything that is wrong in any contract file, its connector's settings included."""
+    from connectors.contract_check import setting_problems
     from foundation.settings import load_settings
     from schemas.contracts import load_contracts
 
-    found = load_contracts(load_settings().contracts, collect=True).problems
+    found = load_contracts(
+        load_settings().contracts,
+        collect=True,
+        inspect=lambda contract: setting_problems(
+            contract.server.kind, contract.server.config, contract.source_columns
+        ),
+    ).problems
     return [{name: getattr(each, name) for name in each.__dataclass_fields__} for each in found]
 
 

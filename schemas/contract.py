@@ -78,11 +78,25 @@ class FieldMapping:
 
 @dataclass(frozen=True, slots=True)
 class ServerBinding:
-    """Which system of the agency has the dataset, and the connector's own settings, not looked at here."""
+    """Which system of the agency has the dataset, and the connector's own settings, not looked at here.
+
+    Attributes:
+        kind: The kind of connector.
+        system_id: The agency's system.
+        config: The connector's settings.
+        lines: Where each setting stands in the contract, by its dotted name.
+    """
 
     kind: str
     system_id: str
     config: Mapping[str, Any]
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def line(self, setting: str) -> int | None:
+        """The line of a setting, or of the nearest part around it."""
+        while setting and setting not in self.lines:
+            setting = setting.rpartition(".")[0]
+        return self.lines.get(setting)
 
 
 @dataclass(frozen=True, slots=True)

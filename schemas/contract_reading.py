@@ -181,12 +181,25 @@ class _Reader:
             return None
         config = dict(terms.connector)
         kind = config.pop("kind", None)
+        place = next(
+            position
+            for position, each in enumerate(servers[0].customProperties or [])
+            if each.property == "connector"
+        )
         if not isinstance(kind, str):
             self.problems.add(
                 path, "connector", "The connector has no kind.", "Write kind: sql, rest, files or fhir."
             )
             return None
-        return ServerBinding(kind, terms.system, config)
+        return ServerBinding(kind, terms.system, config, self._lines_below((*path, place, "value")))
+
+    def _lines_below(self, path: Path) -> dict[str, int]:
+        depth = len(path)
+        return {
+            ".".join(map(str, each[depth:])): line
+            for each, line in self.document.lines.items()
+            if each[:depth] == path
+        }
 
     def _service_levels(self) -> tuple[str, timedelta]:
         levels = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ PACKAGED_CONTRACTS = Path(__file__).with_name("contracts")
 """The contracts that come with the bus: those of the practice agencies."""
 
 MOST_FILES = 10_000
+
+
+Inspection = Callable[["Contract"], Iterable[tuple[str, str, str]]]
+"""Looks at a contract's connector: what is wrong with which setting, and what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,14 @@ def load_contract(path: Path | str) -> Contract:
     return contract
 
 
-def load_contracts(directory: Path | str | None = None, *, collect: bool = False) -> ContractSet:
+def load_contracts(
+    directory: Path | str | None = None, *, collect: bool = False, inspect: Inspection | None = None
+) -> ContractSet:
     """Read every contract below a directory, by default those that come with the bus.
 
     With ``collect``, files with problems are left out and their problems kept in the set; one bad file never
-    stops the others.
+    stops the others. ``inspect`` tells what is wrong with the settings of a contract's connector, of which
+    nothing is known here.
 
     Raises:
         ContractInvalid: With every problem of every file, unless ``collect``.
@@ -101,6 +108,9 @@ def load_contracts(directory: Path | str | None = None, *, collect: bool = False
     for contract in list(contracts.values()):
         problems = Problems(_label(contract.path) if contract.path else contract.id)
         _check_references(contract, contracts, problems)
+        for setting, message, remedy in inspect(contract) if inspect else ():
+            place = f"servers.connector.{setting}".rstrip(".")
+            problems.add_at(place, "connector", message, remedy, line=contract.server.line(setting))
         if problems.found:
             del contracts[contract.id]
             found.extend(problems.found)

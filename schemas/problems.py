@@ -36,6 +36,10 @@ class Problems:
         line = line or self.line(path)
         self.found.append(ContractProblem(self.file, line, self.field(path), rule, message, remedy))
 
+    def add_at(self, field: str, rule: str, message: str, remedy: str, *, line: int | None) -> None:
+        """Note one problem at a field whose name and line are known already."""
+        self.found.append(ContractProblem(self.file, line, field, rule, message, remedy))
+
     def field(self, path: Path) -> str | None:
         """The path as people say it: ``schema.Person.properties.sex.transformLogic``."""
         names, here = [], self._data
