@@ -19,12 +19,12 @@ from connectors.configuration import FilesConfiguration
 from connectors.errors import PageUnreadable
 from connectors.files_folder import shown
 from connectors.files_spool import Spool
-from connectors.files_table import unusable
+from connectors.files_table import unusable, without_trailing_blanks
 from connectors.files_text import CleanText
 from foundation.errors import Location
 
 _HEAD = 1024 * 1024
-_BLOCK = 4 * 1024 * 1024
+_BLOCK = 512 * 1024
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _RAGGED = "ragged row"
 
@@ -73,6 +73,9 @@ class CsvTable:
 
     def pieces(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read block by block."""
+        return without_trailing_blanks(self._blocks(columns))
+
+    def _blocks(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         places = [self.columns.index(name) for name in columns]
         ragged: list[_InvalidRow] = []
         empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String()))

@@ -148,13 +148,16 @@ class Workbook:
             rest, text = (text[end:], text[:end]) if end > 0 else (text, b"")
             if len(rest) > 8 * _CHUNK:
                 raise self._unreadable("A cell never ends")
-            if _ODD.search(text):
-                raise self._unreadable("The sheet is written as no spreadsheet program writes it")
-            found.look(text)
-        found.look(rest)
+            self._look(found, text)
+        self._look(found, rest)
         if found.rows * found.columns * _BYTES_A_CELL > self._megabytes * _MEGABYTE:
             raise self._too_large()
         return found
+
+    def _look(self, found: Survey, text: bytes) -> None:
+        if _ODD.search(text):
+            raise self._unreadable("The sheet is written as no spreadsheet program writes it")
+        found.look(text)
 
     def _sheets(self) -> tuple[Sheet, ...]:
         targets = {

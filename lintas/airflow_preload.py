@@ -15,6 +15,9 @@ MODULES = (
     "records.sync",
     "connectors.sql",
     "connectors.rest",
+    "connectors.files_csv",
+    "connectors.files_sftp",
+    "connectors.files_xlsx",
     "great_expectations",
 )
 

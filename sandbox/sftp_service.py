@@ -57,6 +57,7 @@ class SftpService:
         self.account = account
         self.faults = faults
         self.blocks = 0
+        self.files: dict[Any, Path] = {}
         self.replace: Callable[[Path], None] | None = None
         self._host_key = asyncssh.import_private_key(host_key)
         self._loop = BackgroundLoop("sftp-service")
@@ -105,7 +106,13 @@ class SftpService:
         await self._acceptor.wait_closed()
         while self._open:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0)  # let the transports close their sockets
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for file in self.files:
+            file.close()
+        self.files.clear()
 
     def count_block(self) -> int:
         """Count a block that somebody reads."""
@@ -151,10 +158,9 @@ class _Reception(asyncssh.SSHServer):
 class _Counter(asyncssh.SFTPServer):
     """One session: shows the folder as the root of everything, and gives blocks of files."""
 
-    def __init__(self, channel: asyncssh.SSHServerChannel, service: SftpService) -> None:
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], service: SftpService) -> None:
         super().__init__(channel, chroot=os.fsencode(service.folder))
         self._service = service
-        self._names: dict[int, Path] = {}
 
     async def scandir(self, path: bytes) -> Any:
         if self._service.faults.strikes(DropFault.CLOSED_FOLDER):
@@ -166,7 +172,7 @@ class _Counter(asyncssh.SFTPServer):
         if pflags != asyncssh.FXF_READ:
             raise asyncssh.SFTPPermissionDenied("read only")
         opened = super().open(path, pflags, attrs)
-        self._names[id(opened)] = Path(os.fsdecode(self.map_path(path)))
+        self._service.files[opened] = Path(os.fsdecode(self.map_path(path)))
         return opened
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
@@ -180,13 +186,13 @@ class _Counter(asyncssh.SFTPServer):
         if strikes(DropFault.SLOW):
             await asyncio.sleep(_PAUSE_SECONDS)
         if service.replace is not None and strikes(DropFault.REPLACED):
-            service.replace(self._names[id(file_obj)])
+            service.replace(service.files[file_obj])
         block = super().read(file_obj, offset, size)
         assert isinstance(block, bytes)
         return block
 
     def close(self, file_obj: object) -> None:
-        self._names.pop(id(file_obj), None)
+        self._service.files.pop(file_obj, None)
         super().close(file_obj)
 
     def _refuse(self, *_: object) -> None:

@@ -66,6 +66,13 @@ class LocalDrops:
     root: Path
     opened: list[Source] = field(default_factory=list)
 
+    def __enter__(self) -> LocalDrops:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for source in self.opened:
+            source.close()
+
     @property
     def folder(self) -> Path:
         path = self.root / "drops" / "kirim"
@@ -109,6 +116,11 @@ class LocalDrops:
 
     def pages(self, pattern: str, **changes: Any) -> list[Page]:
         return pages_of(self.open(pattern, **changes), Window())
+
+    def pages_of_one(self, name: str, content: bytes | str, **changes: Any) -> list[Page]:
+        """Drop one file and read its pages."""
+        self.put(name, content)
+        return self.pages(name, **changes)
 
     def one(self, name: str, content: bytes | str, **changes: Any) -> pl.DataFrame:
         """Drop one file and read it."""

@@ -39,10 +39,8 @@ def remote(office: LicensingOffice, tmp_path: Path) -> Iterator[RemoteDrops]:
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalDrops]:
-    local = LocalDrops(tmp_path)
-    yield local
-    for source in local.opened:
-        source.close()
+    with LocalDrops(tmp_path) as local:
+        yield local
 
 
 class _Files(Conformance):
