@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
@@ -52,7 +53,8 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
     from web.protocol import BoundedProtocol
 
     settings = installation.settings
-    hosts = sorted({settings.api_host, "127.0.0.1", "localhost", "::1"} - {"0.0.0.0", "::"})  # noqa: S104
+    known_as = urlsplit(settings.api_public_url or "").hostname or "localhost"
+    hosts = sorted({settings.api_host, known_as, "127.0.0.1", "localhost", "::1"} - {"0.0.0.0", "::"})  # noqa: S104
     logging.getLogger("uvicorn.access").disabled = True  # it would write whole URLs; ours writes routes
     certificate, key = installation.authority.issue("api", hosts)
     return uvicorn.Config(

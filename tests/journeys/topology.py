@@ -1,0 +1,274 @@
+"""The containers of docker/compose.yaml as plain processes on loopback: same commands, same environment.
+
+What a container engine would do is done here by substitution: a volume is a folder, a host name is
+`localhost`, a port is a free one, a replica is a second process. PostgreSQL's image is the embedded server's
+binaries, with the configuration, the account and the `initdb` arguments of the file.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from foundation.postgres_account import choose_account, usable_binaries
+from foundation.settings import Settings
+from lintas.health import is_well
+from lintas.supervisor import ProcessSpec, Supervisor
+from tests.docker.resolved import DOCKER, services
+from tests.journeys.postgres_tls import NegotiatedTlsFront
+
+REPLICATED = ("api", "airflow-worker")
+PRACTICE = ("sandbox", "introduction")
+PORTS = ("public", "database", "broker", "airflow", "api-1", "api-2", "civil", "tax", "licensing", "health")
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Topology:
+    """Everything that compose.yaml describes, started and ended as two groups: the bus, and the agencies."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.directory = directory
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.home = directory / "home"
+        self.extra = settings
+        self.front: NegotiatedTlsFront | None = None
+        self.services = services(
+            LINTAS_API_PUBLIC_URL=self.public_url, LINTAS_LOG_ORIGIN="topology.example/log",
+            LINTAS_AIRFLOW_PARALLELISM="2", LINTAS_PEOPLE="1000",
+        )  # fmt: skip
+        self._lay_out()
+        self.bus = Supervisor(self.home, self._specs(without=PRACTICE))
+        self.agencies = Supervisor(directory / "practice", self._specs(only=PRACTICE))
+
+    @property
+    def socket_directory(self) -> Path:
+        return self.directory / "socket"
+
+    @property
+    def public_url(self) -> str:
+        return f"https://localhost:{self.ports['public']}"
+
+    def settings(self, process: str = "init") -> Settings:
+        """The settings of a process, read from its environment as it reads them."""
+        values = self.environment(process).items()
+        names = {name.removeprefix("LINTAS_").lower(): value for name, value in values if "LINTAS_" in name}
+        return Settings(**names)
+
+    def end(self) -> None:
+        """End what still runs: the agencies, the bus, and what the engine would have done."""
+        self.agencies.stop()
+        self.bus.stop()
+        if self.front is not None:
+            self.front.stop()
+
+    def environment(self, process: str) -> dict[str, str]:
+        service = self.services[_service(process)]
+        found = {name: self._here(str(value)) for name, value in (service.get("environment") or {}).items()}
+        if service["image"].startswith("lintas"):
+            temporary = self.directory / "tmp" / process
+            temporary.mkdir(parents=True, exist_ok=True)
+            ports = {
+                "LINTAS_API_PORT": self.ports.get(process, self.ports["api-1"]),
+                "LINTAS_AIRFLOW_PORT": self.ports["airflow"],
+                "LINTAS_SANDBOX_CIVIL_REGISTRY_PORT": self.ports["civil"],
+                "LINTAS_SANDBOX_TAX_OFFICE_PORT": self.ports["tax"],
+            }
+            found |= {name: str(port) for name, port in ports.items()} | self.extra
+            found |= {"HOME": str(temporary), "TMPDIR": str(temporary)}
+            found |= {"LINTAS_SANDBOX_HOST": "localhost"}
+        return found | {"PATH": f"{Path(sys.executable).parent}:{usable_binaries()}:{os.environ['PATH']}"}
+
+    def command(self, process: str) -> list[str]:
+        words = [self._here(word) for word in self.services[_service(process)]["command"]]
+        if process.startswith("airflow-worker"):  # containers have host names of their own
+            words += ["--celery-hostname", worker_name(process)]
+        if process == "redis":
+            port, bind = str(self.ports["broker"]), "127.0.0.1"
+            words += ["--tls-port", port, "--bind", bind, "--dir", str(self.directory)]
+        if process == "database":
+            words = [*self._as_server_account(), *words, "-c", "listen_addresses="]
+            words += ["-c", f"unix_socket_directories={self.socket_directory}"]
+            words += ["-c", "fsync=off", "-c", "shared_buffers=128MB"]
+        return words
+
+    def health_command(self, process: str) -> list[str]:
+        test = [self._here(word) for word in self.services[_service(process)]["healthcheck"]["test"]]
+        kind, words = test[0], test[1:]
+        if process.startswith("airflow-worker"):
+            words += ["--worker", worker_name(process)]
+        return words if kind == "CMD" else ["sh", "-c", *words]
+
+    def is_well(self, process: str) -> bool:
+        """What the container's health check says; ours are asked without starting a process for it."""
+        if process in {"database", "redis"}:
+            done = subprocess.run(
+                self.health_command(process), env=self.environment(process), check=False, capture_output=True
+            )
+            return done.returncode == 0
+        worker = worker_name(process) if process.startswith("airflow-worker") else ""
+        return is_well(self.settings(process), _service(process), worker=worker)
+
+    def processes(self, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[str]:
+        chosen = [name for name in self.services if name not in without and (not only or name in only)]
+        return [
+            process
+            for name in chosen
+            for process in ([f"{name}-1", f"{name}-2"] if name in REPLICATED else [name])
+        ]
+
+    def _specs(self, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[ProcessSpec]:
+        names = self.processes(without=without, only=only)
+        waits = {
+            name: tuple(each for each in self.services[_service(name)].get("depends_on", {}) if each in names)
+            for name in names
+        }
+        specs = []
+        while waits:  # in the order in which they start
+            for name in [name for name, after in waits.items() if not set(after) & set(waits)]:
+                specs.append(self._spec(name, waits.pop(name)))
+        return specs
+
+    def _spec(self, name: str, after: tuple[str, ...]) -> ProcessSpec:
+        service = self.services[_service(name)]
+        return ProcessSpec(
+            name,
+            self.command(name),
+            self.environment(name),
+            healthy=lambda: self.is_well(name),
+            once="healthcheck" not in service,
+            after=after,
+            prepare=self._initialise_database if name == "database" else lambda: None,
+            start_timeout=300.0,
+            stop_timeout=20.0,
+        )
+
+    def _here(self, text: str) -> str:
+        ports, directory = self.ports, self.directory
+        for there, here in (
+            ("/run/lintas", str(directory / "secrets")),
+            ("/etc/lintas", str(directory / "etc")),
+            ("/var/lib/lintas", str(self.home)),
+            ("@database:5432", f"@localhost:{ports['database']}"),
+            ("--host=localhost", f"--host={self.socket_directory}"),
+            ("ssl = on", "ssl = off"),  # the binaries at hand know no TLS: a front ends it for them
+            ("//redis:6379", f"//localhost:{ports['broker']}"),
+            ("-p 6379", f"-p {ports['broker']}"),
+            ("//airflow-api-server:8810", f"//127.0.0.1:{ports['airflow']}"),
+        ):
+            text = text.replace(there, here)
+        return {"0.0.0.0": "127.0.0.1"}.get(text, text)
+
+    def _lay_out(self) -> None:
+        self.directory.chmod(0o755)
+        (self.directory / "etc").mkdir()
+        (self.directory / "secrets").mkdir()
+        for file in DOCKER.glob("*.conf"):
+            (self.directory / "etc" / file.name).write_text(self._here(file.read_text(encoding="utf-8")))
+
+    def _initialise_database(self) -> None:
+        """What the entry point of PostgreSQL's image does, as the account that owns the volume."""
+        account, data = choose_account(), self.directory / "postgres"
+        environment = self.environment("database")
+        secrets = Path(environment["POSTGRES_PASSWORD_FILE"]).parent
+        for path in [secrets, *secrets.iterdir()]:
+            account.own(path)
+        if data.exists():
+            return
+        self.front = NegotiatedTlsFront(
+            secrets / "server.pem", secrets / "server.key", self.socket_directory / ".s.PGSQL.5432"
+        )
+        self.front.start(self.ports["database"])
+        for folder in (data, self.socket_directory):
+            folder.mkdir(mode=0o700)
+            account.own(folder)
+        command = ["initdb", "--pgdata", str(data), "--username", environment["POSTGRES_USER"], "--no-sync"]
+        command += ["--pwfile", environment["POSTGRES_PASSWORD_FILE"]]
+        command += environment["POSTGRES_INITDB_ARGS"].split()
+        done = subprocess.run(
+            command, env=environment, cwd="/", check=False, capture_output=True, text=True,
+            **account.popen_arguments(),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def _as_server_account(self) -> list[str]:
+        account = choose_account()
+        data = ["env", f"PGDATA={self.directory / 'postgres'}"]
+        if account.uid is None:
+            return data
+        ids = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+        return [*data, "setpriv", *ids]
+
+
+def worker_name(process: str) -> str:
+    return f"{process}@localhost"
+
+
+def _service(process: str) -> str:
+    name, _, number = process.rpartition("-")
+    return name if number.isdigit() else process
+
+
+class RoundRobin:
+    """A proxy in front of the API processes: each new connection goes to the next of them, unopened."""
+
+    def __init__(self, port: int, targets: list[int]) -> None:
+        self._targets = targets
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self._threads[0].start()
+
+    def __enter__(self) -> "RoundRobin":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        for each in self._open:
+            each.close()
+
+    def _serve(self) -> None:
+        number = 0
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            target = socket.create_connection(("127.0.0.1", self._targets[number % len(self._targets)]))
+            number += 1
+            self._open += [client, target]
+            for source, sink in ((client, target), (target, client)):
+                thread = threading.Thread(target=_pass_on, args=(source, sink), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while part := source.recv(65536):
+            sink.sendall(part)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
