@@ -24,7 +24,7 @@ class Application:
         applicant: Who applies.
         service: What they apply for.
         claims: What the application states besides.
-        expected: `verified`, `refer` or `denied`.
+        expected: `verified`, `refer`, `not_possible` or `denied`.
         outcome: Outcome of the criterion that decides, when it is not verified.
         criterion: That criterion.
         purpose: Another purpose than the service's, when somebody tries one.

@@ -48,7 +48,9 @@ def businesses(
     issued = (as_of - date(1970, 1, 1)).days - rng.integers(3, 2_700, count)
     foreigner = pl.Series(kind.is_in([REPRESENTATIVE, FOREIGN]) & pl.Series(rng.random(count) < 0.5))
     trade_name = pl.concat_str(
-        pl.Series(_hopeful(rng, count)), pl.col("nama_lgkp").str.extract(r"(\S+)$"), separator=" "
+        pl.Series(_hopeful(rng, count), dtype=pl.String),
+        pl.col("nama_lgkp").str.extract(r"(\S+)$"),
+        separator=" ",
     )
     is_individual = kind == INDIVIDUAL
     return owners.with_columns(

@@ -50,7 +50,7 @@ class PracticePerson:
     """A made-up person with a known end to their application; what is not said is in good order.
 
     Attributes:
-        expected: How the application ends: `verified`, `refer`, `denied`.
+        expected: How the application ends: `verified`, `refer`, `not_possible`, `denied`.
         outcome: Outcome of the criterion that decides it, when it is not verified.
         service: The service they apply for.
         role: Relationship to the head of the family, in SIAK's code.
