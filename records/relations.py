@@ -118,6 +118,7 @@ class _State:
     fresh_until: datetime | None
     quarantined: bool
     held: bool
+    closed_world: bool
 
 
 def related(
@@ -214,7 +215,10 @@ def _without_proof(found: _Finding, states: Iterable[_State], now: datetime) -> 
         return EvidenceStatus.QUARANTINED
     if any(each.held for each in read):
         return EvidenceStatus.HELD
-    if not read or not found.known or any(each.fresh_until is None for each in read):
+    if not read or any(each.fresh_until is None for each in read):
+        return EvidenceStatus.UNKNOWN
+    # whether a number exists is not told: where one register is complete, an unknown target is a stranger's
+    if not found.known and not any(each.closed_world for each in read):
         return EvidenceStatus.UNKNOWN
     if any(each.fresh_until is None or now > each.fresh_until for each in read):
         return EvidenceStatus.STALE
@@ -395,7 +399,8 @@ def _states(connection: psycopg.Connection[Any], given: Mapping[str, Any]) -> di
         "SELECT d.dataset_id, s.source_time, s.source_time + d.freshness,"
         " EXISTS (SELECT FROM quality.quarantine_tag q WHERE q.tag = ANY(%(tags)s)"
         " AND q.dataset_id = d.dataset_id),"
-        " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = ANY(%(tags)s) AND h.dataset_id = d.dataset_id)"
+        " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = ANY(%(tags)s)"
+        " AND h.dataset_id = d.dataset_id), d.closed_world"
         " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
         " WHERE d.dataset_id = ANY(%(datasets)s)",
         given,

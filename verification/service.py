@@ -11,6 +11,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length
 DatasetId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$", max_length=130)]
 Sentence = Annotated[str, StringConstraints(min_length=2, max_length=1000, strip_whitespace=True)]
 RelationName = Literal["guardian_of", "owner_of"]
+AnyRelation = Literal["self", "guardian_of", "owner_of"]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
 
 
@@ -57,7 +58,7 @@ class EvidenceType(Described):
     dataset: DatasetId
     fields: Annotated[list[Name], Field(min_length=1)]
     title: Text
-    relation: Literal["self"] | RelationName = "self"
+    relation: AnyRelation = "self"
     latestBy: list[Name] = []  # noqa: N815
     maximumAge: Age | None = None  # noqa: N815
 
@@ -109,7 +110,7 @@ class Criterion(Described):
     identifier: Slug
     title: Text
     expression: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    relation: Literal["self"] | RelationName
+    relation: AnyRelation
     legalInstrument: LegalInstrument  # noqa: N815 - CPSV-AP spelling
     reasons: Reasons
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from foundation.installation import Installation
-from tests.verification.city import City, found_city
+from tests.conftest import DatabaseCopies
+from tests.verification.cities import CityCopies
+from tests.verification.city import City
 from verification.context import AnsweringContext
 
 
+@pytest.fixture(scope="session")
+def city_copies(
+    session_directory: Path, installation_template: Installation, database_copies: DatabaseCopies
+) -> CityCopies:
+    return CityCopies.found(session_directory, installation_template, database_copies)
+
+
 @pytest.fixture
-def city(installation: Installation) -> City:
-    return found_city(installation)
+def city(city_copies: CityCopies) -> Iterator[City]:
+    with city_copies.city() as city:
+        yield city
 
 
 @pytest.fixture

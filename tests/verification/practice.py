@@ -15,7 +15,12 @@ TODAY = dt.date(2026, 6, 15)
 DATASETS = {
     "dukcapil-mojokerto/persons": record_type("Person"),
     "dukcapil-mojokerto/deaths": record_type("Death"),
+    "dukcapil-mojokerto/families": record_type("Family"),
+    "dukcapil-mojokerto/births": record_type("Birth"),
     "kpp-mojokerto/tax-standing": record_type("TaxStanding"),
+    "dpmptsp-mojokerto/businesses": record_type("Business"),
+    "dpmptsp-mojokerto/licenses": record_type("License"),
+    "dinkes-mojokerto/coverage": record_type("Coverage"),
 }
 
 SCOPE = Scope(
@@ -43,6 +48,7 @@ NOT_KNOWN = ("unknown", "stale", "conflict", "quarantined", "held", "source_down
 class Supplied:
     status: str
     values: dict[str, Any] = field(default_factory=dict)
+    contested: frozenset[str] = frozenset()
 
 
 def present(**values: Any) -> Supplied:

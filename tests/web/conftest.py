@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from audit.sequencer import Sequencer
 from foundation.installation import Installation
 from sandbox.portal import Portal
-from tests.verification.city import PORTAL, City, found_city
+from tests.conftest import DatabaseCopies
+from tests.verification.cities import CityCopies
+from tests.verification.city import PORTAL, City
 from tests.web.serving import free_port, serving
 
 
+@pytest.fixture(scope="session")
+def city_copies(
+    session_directory: Path, installation_template: Installation, database_copies: DatabaseCopies
+) -> CityCopies:
+    return CityCopies.found(session_directory, installation_template, database_copies)
+
+
 @pytest.fixture
-def city(installation: Installation) -> City:
-    settings = installation.settings.model_copy(update={"api_port": free_port()})
-    return found_city(Installation.open(settings))
+def city(city_copies: CityCopies) -> Iterator[City]:
+    with city_copies.city() as found:
+        settings = found.installation.settings.model_copy(update={"api_port": free_port()})
+        yield City(Installation.open(settings), found.keys)
 
 
 @pytest.fixture
