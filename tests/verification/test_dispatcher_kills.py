@@ -61,7 +61,7 @@ def test_killed_at_random_it_loses_nothing_and_repeats_only_under_the_same_id(af
     for _ in range(3):
         with process(after.city) as running:
             before = len(after.receiver.deliveries)
-            _until(lambda: len(after.receiver.deliveries) > before or _is_done(after), running)
+            _until(lambda seen=before: len(after.receiver.deliveries) > seen or _is_done(after), running)
             time.sleep(random.uniform(0, 0.05))
             running.send_signal(signal.SIGKILL)
             running.wait()
