@@ -1,4 +1,4 @@
-"""From a publish to a portal's receipt of the signed notice, beside a bare LISTEN/NOTIFY with an httpx post."""
+"""From a publish to a portal's receipt of the signed notice, beside a bare LISTEN/NOTIFY and httpx post."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(*, smoke: bool, console: Console) -> list[Measurement]:
         contracts = {contract.id: contract for contract in load_contracts(None)}
         for contract in contracts.values():
             run_sync(SyncContext(installation), contract)
-        niks = _answered(installation, _applicants(agencies, rounds + at_once))
+        niks = _answered(installation, _applicants(agencies, 1 + rounds + at_once))
         mutations = RegistryMutations(agencies.registry)
         receiver = WebhookReceiver(installation.authority, _bus_keys(installation))
         receiver.start()
@@ -54,8 +54,10 @@ def run(*, smoke: bool, console: Console) -> list[Measurement]:
                 register(connection, ASKER.system, receiver.url, by="bench", ca_pem=ca, is_operator=True)
             bare = _bare(installation, rounds)
             with _process(installation, "lintas", "dispatcher") as dispatcher:
-                one = _one_by_one(installation, contracts[DEATHS], mutations, receiver, niks[:rounds])
-                many = _all_at_once(installation, contracts[DEATHS], mutations, receiver, niks[rounds:])
+                _one_by_one(installation, contracts[DEATHS], mutations, receiver, niks[:1])  # until it is up
+                rest = niks[1:]
+                one = _one_by_one(installation, contracts[DEATHS], mutations, receiver, rest[:rounds])
+                many = _all_at_once(installation, contracts[DEATHS], mutations, receiver, rest[rounds:])
                 one.peak_mib = many.peak_mib = dispatcher.memory_info().rss / 2**20
         finally:
             receiver.stop()
@@ -96,10 +98,10 @@ def _one_by_one(
 ) -> Measurement:
     delays = []
     with measured("publish → notice received, one death at a time", len(niks), "notices") as result:
-        for count, nik in enumerate(niks, start=1):
+        for count, nik in enumerate(niks, start=len(receiver.notices) + 1):
             mutations.new_death(nik)
             run_sync(SyncContext(installation), deaths)
-            received = receiver.wait_for(count, timeout=30)[-1].received_at
+            received = receiver.wait_for(count, timeout=120)[-1].received_at
             delays.append(received - _published_at(installation))
     result.seconds = sum(delays)
     result.latencies_ms = percentiles(delays)
@@ -116,9 +118,8 @@ def _all_at_once(
     before = len(receiver.notices)
     for nik in niks:
         mutations.new_death(nik)
-    with measured(
-        f"publish → notice received, {len(niks)} deaths in one batch", len(niks), "notices"
-    ) as result:
+    what = f"publish → notice received, {len(niks)} deaths in one batch"
+    with measured(what, len(niks), "notices") as result:
         run_sync(SyncContext(installation), deaths)
         found = receiver.wait_for(before + len(niks), timeout=300)[before:]
     published = _published_at(installation)
@@ -137,7 +138,7 @@ def _published_at(installation: Installation) -> float:
 
 
 def _bare(installation: Installation, count: int) -> Measurement:
-    """A row inserted with NOTIFY, a listener that posts by httpx over a kept TLS connection, a plain server."""
+    """A row inserted with NOTIFY, a listener that posts over a kept TLS connection, a plain server."""
     came = threading.Semaphore(0)
     received: list[float] = []
 
