@@ -39,7 +39,8 @@ def _walk(command: Any, path: str) -> "list[tuple[str, click.Command]]":
     children = getattr(command, "commands", None)
     if children is None:
         return [(path, command)]
-    return [found for name, child in children.items() for found in _walk(child, f"{path} {name}")]
+    shown = {name: child for name, child in children.items() if not child.hidden}  # the others are aliases
+    return [found for name, child in shown.items() for found in _walk(child, f"{path} {name}")]
 
 
 def _section(command: Any, path: str) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from lintas.commands import participants
 from lintas.commands.agreements import register as register_agreements
-from lintas.output import AsJson, print_fields, print_rows
+from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
 
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     agreements.command("matrix")(matrix)
     register_agreements(agreements)
     app.add_typer(agreements, name="agreements", rich_help_panel=PANEL)
+    app.add_typer(agreements, name="agreement", hidden=True)
     keys = typer.Typer(
         no_args_is_help=True, help="Public keys of agencies, systems, officers and of the bus."
     )
@@ -98,11 +99,20 @@ def list_agreements(as_json: AsJson = False) -> None:
 
 
 def matrix(as_json: AsJson = False) -> None:
-    """Who may see what: every agreement played through the decision itself."""
+    """Who may see what, drawn: every agreement played through the decision itself."""
     from lintas.catalogue_view import matrix_rows
+    from lintas.matrix_view import matrix_picture
 
-    columns = ("consumer", "dataset", "fields", "purpose", "verb", "mode", "allowed", "rules")
-    print_rows(matrix_rows(), columns, as_json=as_json, empty="no agreement is in force")
+    rows = matrix_rows()
+    if as_json:
+        print_json(rows)
+        return
+    out = console()
+    if not rows:
+        out.print("[dim]no agreement is in force[/dim]")
+        return
+    for part in matrix_picture(rows):
+        out.print(part)
 
 
 def list_keys(as_json: AsJson = False) -> None:
