@@ -9,6 +9,7 @@ import pytest
 
 from schemas.contract import Snapshot
 from schemas.contracts import load_contracts
+from schemas.errors import ColumnsChanged
 from schemas.mapping import compile_mapping
 
 CONTRACTS = load_contracts()
@@ -276,3 +277,17 @@ def test_absence_means_no_only_where_the_agency_has_the_whole():
         "dukcapil-mojokerto/births", "kpp-mojokerto/tax-standing", "kpp-mojokerto/property-tax",
         "dinkes-mojokerto/patients", "dinkes-mojokerto/immunizations",
     }  # fmt: skip
+
+
+def test_a_column_that_oss_renamed_by_a_space_is_named_with_what_it_is_called_now():
+    page = pl.DataFrame([ROWS[BUSINESSES][0]]).rename({"kbli": "kbli "})
+    with pytest.raises(ColumnsChanged) as caught:
+        compile_mapping(CONTRACTS.get(BUSINESSES)).apply(page)
+    assert caught.value.attributes["suggestions"] == {"kbli": "kbli "}
+    assert caught.value.location.file == f"{BUSINESSES}.odcs.yaml"
+    assert caught.value.location.line
+
+
+def test_fields_that_oss_added_are_left_alone():
+    page = pl.DataFrame([ROWS[BUSINESSES][0] | {"tipe_dokumen ": "", "id_proyek": "R-202407010000000000001"}])
+    assert compile_mapping(CONTRACTS.get(BUSINESSES)).apply(page).accepted.height == 1
