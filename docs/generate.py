@@ -19,12 +19,16 @@ def pages() -> dict[str, Callable[[], str]]:
     from foundation.documentation import errors_markdown, settings_markdown
     from lintas.documentation import commands_markdown
     from schemas import documentation as schemas
+    from verification import documentation as verification
+    from web.problem_list import markdown as problems_markdown
 
     return {
         "reference/settings.md": settings_markdown,
         "reference/errors.md": errors_markdown,
         "reference/commands.md": commands_markdown,
         "reference/entry-kinds.md": audit.markdown,
+        "reference/services.md": verification.markdown,
+        "reference/problems.md": problems_markdown,
         "reference/contracts.md": schemas.contracts_markdown,
         "reference/record-types.md": schemas.record_types_markdown,
         "reference/identifiers.md": schemas.identifiers_markdown,

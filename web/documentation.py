@@ -37,6 +37,8 @@ _EVIDENCE = _object(
         "as_of": _MAYBE_MOMENT,
         "fresh_until": _MAYBE_MOMENT,
         "contract_version": _MAYBE_TEXT,
+        "relation": _TEXT,
+        "live": {"type": "boolean"},
     }
 )
 _OUTCOME = _object(
