@@ -46,7 +46,18 @@ def value(agencies: PracticeAgencies, query: str) -> object:
 def test_everything_that_was_drawn_is_served(agencies: PracticeAgencies) -> None:
     assert value(agencies, "SELECT count(*) FROM biodata_wni") == agencies.population.persons.height
     assert value(agencies, "SELECT count(*) FROM kematian") == agencies.population.deaths.height
-    assert agencies.tax.books.rows.equals(agencies.population.tax)
+    for name, books in agencies.tax.shelf.items():
+        assert books.rows.equals(getattr(agencies.population, name))
+    for view in ("kelahiran", "kematian", "perpindahan"):
+        of = {"kelahiran": "births", "kematian": "deaths", "perpindahan": "moves"}[view]
+        told = value(agencies, f"SELECT array_agg(nomor ORDER BY last_sync, nomor) FROM {view}")
+        assert told == getattr(agencies.population, of)["nomor"].to_list()
+    assert value(agencies, "SELECT count(*) FROM data_keluarga") == agencies.population.families.height
+    assert [path.suffix for path in sorted(agencies.licensing.folder.iterdir())] == [
+        ".sha256",
+        ".xlsx",
+        ".csv",
+    ]
 
 
 def test_null_and_empty_text_are_told_apart_on_the_way_in(agencies: PracticeAgencies) -> None:
@@ -81,7 +92,7 @@ def test_the_reader_may_only_read(agencies: PracticeAgencies) -> None:
 def test_servers_listen_on_loopback_only(agencies: PracticeAgencies) -> None:
     outside = [each[4][0] for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
     for address in {str(each) for each in outside if not str(each).startswith("127.")}:
-        for port in (agencies.registry.port, agencies.tax.port):
+        for port in (office.port for office in agencies.offices.values()):
             with socket.socket() as probe:
                 probe.settimeout(1)
                 assert probe.connect_ex((address, port)) != 0
@@ -93,6 +104,9 @@ def test_secrets_are_put_where_the_contracts_look_and_readable_by_the_owner_only
     agencies.install_secrets(tmp_path)
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert [str(path.relative_to(tmp_path)) for path in files] == [
+        "dinkes-mojokerto/satusehat-client-id",
+        "dinkes-mojokerto/satusehat-client-secret",
+        "dpmptsp-mojokerto/oss-daerah-password",
         "dukcapil-mojokerto/siak-password",
         "kpp-mojokerto/kswp-client-id",
         "kpp-mojokerto/kswp-client-secret",
@@ -168,14 +182,16 @@ def test_the_administrator_works_from_another_process(agencies: PracticeAgencies
 
 def test_a_second_start_serves_what_was_left_at_the_same_ports(session_directory: Path) -> None:
     first = start(session_directory / "again", 200, 5)
-    ports = (first.registry.port, first.tax.port)
+    ports = [office.port for office in first.offices.values()]
+    proofs = first.proofs
     secrets = first.secrets
     RegistryMutations(first.registry).change_address(FIXED.verified.nik, "JL TETAP 1")
     first.tax.books.set_standing(FIXED.verified.nik, "TIDAK VALID")
     first.stop()
     second = start(session_directory / "again", 200, 5)
     try:
-        assert (second.registry.port, second.tax.port) == ports
+        assert [office.port for office in second.offices.values()] == ports
+        assert second.proofs == proofs
         assert second.secrets == secrets
         assert value(second, "SELECT count(*) FROM biodata_wni WHERE alamat = 'JL TETAP 1'") == 1
         standing = second.tax.books.rows.filter(pl.col("npwp16") == FIXED.verified.nik)
