@@ -69,6 +69,7 @@ class FhirService:
             scope=configuration.scope or None,
             in_body=True,
             pause_after_refusal=configuration.login_pause_seconds,
+            shared=True,
         )
         client.credentials = credentials
         return cls(configuration, system_id, place, place.line(ca_pem), client, credentials)

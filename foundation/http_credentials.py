@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -63,6 +65,27 @@ class HeaderCredentials:
         return False
 
 
+@dataclass(slots=True)
+class _Shelf:
+    """Where a token lies until it ends, and until when nobody tries again after a refusal."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    token: str | None = None
+    ends_at: float = 0.0
+    refused_until: float = 0.0
+
+
+_shelves: dict[bytes, _Shelf] = {}
+_shelves_lock = threading.Lock()
+
+
+def _shelf_of(*login: str) -> _Shelf:
+    """The shelf of a login, the same for all of this process."""
+    name = hashlib.sha256("\0".join(login).encode()).digest()
+    with _shelves_lock:
+        return _shelves.setdefault(name, _Shelf())
+
+
 class OAuth2ClientCredentials:
     """OAuth 2 client credentials (RFC 6749 §4.4); one token shared by all threads until it ends.
 
@@ -75,6 +98,7 @@ class OAuth2ClientCredentials:
         in_body: Send name and secret in the form instead of in the ``Authorization`` header.
         pause_after_refusal: Seconds for which a refused login is not tried again; some endpoints lock out
             whoever tries too often.
+        shared: Use one token for the same login wherever it is used in this process.
     """
 
     def __init__(
@@ -87,6 +111,7 @@ class OAuth2ClientCredentials:
         scope: str | None = None,
         in_body: bool = False,
         pause_after_refusal: float = 0.0,
+        shared: bool = False,
     ) -> None:
         self._client = client
         self._token_url = token_url
@@ -95,10 +120,8 @@ class OAuth2ClientCredentials:
         self._scope = scope
         self._in_body = in_body
         self._pause = pause_after_refusal
-        self._refused_until = 0.0
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._ends_at = 0.0
+        login = (token_url, client_id, client_secret.get_secret_value(), scope or "")
+        self._shelf = _shelf_of(*login) if shared else _Shelf()
 
     def headers(self) -> dict[str, str]:
         """Return the ``Authorization`` header with a token that is still good.
@@ -106,20 +129,20 @@ class OAuth2ClientCredentials:
         Raises:
             LoginRefused: When the token endpoint does not accept us.
         """
-        with self._lock:
-            if self._token is None or time.monotonic() >= self._ends_at:
+        with self._shelf.lock:
+            if self._shelf.token is None or time.monotonic() >= self._shelf.ends_at:
                 self._fetch()
-            return {"Authorization": f"Bearer {self._token}"}
+            return {"Authorization": f"Bearer {self._shelf.token}"}
 
     def renew(self, refused: dict[str, str]) -> bool:
         """Drop the refused token, unless another thread has renewed it already."""
-        with self._lock:
-            if refused.get("Authorization") == f"Bearer {self._token}":
-                self._token = None
+        with self._shelf.lock:
+            if refused.get("Authorization") == f"Bearer {self._shelf.token}":
+                self._shelf.token = None
         return True
 
     def _fetch(self) -> None:
-        wait = self._refused_until - time.monotonic()
+        wait = self._shelf.refused_until - time.monotonic()
         if wait > 0:
             raise _refused(f"It was refused a moment ago, and is not tried again for {wait:.0f} s")
         form, headers = {"grant_type": "client_credentials"}, {}
@@ -135,7 +158,7 @@ class OAuth2ClientCredentials:
                 "POST", self._token_url, form=form, headers=headers, idempotent=True, anonymous=True
             )
         except (LoginRefused, RequestRefused) as error:
-            self._refused_until = time.monotonic() + self._pause
+            self._shelf.refused_until = time.monotonic() + self._pause
             raise _refused(**error.attributes) from None
         self._accept(reply)
 
@@ -147,8 +170,8 @@ class OAuth2ClientCredentials:
                 remedy="Check the address of the token endpoint",
             )
         seconds = _seconds(reply.get("expires_in"))
-        self._token = token
-        self._ends_at = time.monotonic() + max(_SHORTEST_LIFE, seconds - min(30.0, seconds * 0.1))
+        self._shelf.token = token
+        self._shelf.ends_at = time.monotonic() + max(_SHORTEST_LIFE, seconds - min(30.0, seconds * 0.1))
 
 
 def _seconds(life: Any) -> float:

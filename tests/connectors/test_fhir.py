@@ -173,9 +173,12 @@ def test_a_refused_login_is_not_tried_again_at_once(opener: Opener, agencies: Pr
     agencies.health.forgive()
 
 
-def test_one_token_serves_until_it_ends(opener: Opener, agencies: PracticeAgencies) -> None:
+def test_one_token_serves_every_reader_until_it_ends(opener: Opener, agencies: PracticeAgencies) -> None:
+    agencies.health.expire_tokens()
     asked = agencies.health.tokens_asked_for
     assert len(pages_of(opener.fhir(page_rows=200))) > 5
+    assert pages_of(opener.fhir(of=COVERAGE))
+    opener.ask("fhir", "satusehat", FHIR).find({"nik": FIXED.verified.nik}, timedelta(seconds=5))
     assert agencies.health.tokens_asked_for == asked + 1
 
 
