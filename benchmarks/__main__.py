@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks.measure import Measurement, show, write_json
 
-NAMES = ("sync", "verification", "audit", "city", "fhir", "webhooks", "files")
+NAMES = ("sync", "verification", "audit", "city", "fhir", "webhooks", "files", "dag_parsing")
 
 
 def main() -> None:

@@ -68,16 +68,16 @@ def percentiles(latencies: Sequence[float]) -> dict[str, float]:
 
 
 def show(title: str, measurements: Sequence[Measurement], console: Console | None = None) -> None:
-    """Prints the figures; the last baseline among them is what the others are compared with."""
+    """Prints the figures, each beside the first baseline of its unit."""
     console = console or Console()
-    base = next((m for m in measurements if m.baseline), None)
+    bases = {m.unit: m for m in reversed(measurements) if m.baseline}
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("what")
     for name in ("count", "seconds", "per second", "of baseline", "p50/p95/p99 ms", "peak MiB"):
         table.add_column(name, justify="right")
     table.add_column("note")
     for m in measurements:
-        share = f"{m.rate / base.rate:.0%}" if base and base.unit == m.unit else ""
+        share = f"{m.rate / bases[m.unit].rate:.0%}" if m.unit in bases else ""
         spread = "/".join(f"{v:.1f}" for v in m.latencies_ms.values())
         table.add_row(
             ("▸ " if m.baseline else "") + m.what,

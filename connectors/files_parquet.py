@@ -56,10 +56,7 @@ class ParquetTable:
 
     def pieces(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read batch by batch."""
-        schema = self._file.schema_arrow
-        yield self._frame(
-            pa.table({name: pa.array([], schema.field(name).type) for name in columns}), columns
-        )
+        yield self._frame(self._file.schema_arrow.empty_table(), columns)
         try:
             for batch in self._file.iter_batches(
                 batch_size=self._rows_at_once, columns=list(columns), use_threads=False
