@@ -14,9 +14,10 @@ __all__ = ["provide_broker_secrets", "provide_database_secrets"]
 
 BROKER_RULES = """\
 # Written by `lintas deployment secrets` at every start; changes made here are lost.
-# Nothing is kept on disk: the truth about every task stands in Airflow's database.
+# The queue outlives a restart; should it be lost all the same, Airflow's database knows what was in it.
 save ""
-appendonly no
+appendonly yes
+appendfsync everysec
 maxmemory-policy noeviction
 """
 

@@ -134,7 +134,7 @@ def _files(root: Path, found: list[ContractProblem]) -> list[Path]:
 def _check_against(contract: Contract, others: Mapping[str, Contract], problems: Problems) -> None:
     for other in others.values():
         mine, theirs = contract.record_type, other.record_type
-        if mine.table_name == theirs.table_name and mine != theirs:
+        if mine is not theirs and mine.table_name == theirs.table_name and mine != theirs:
             problems.add(
                 ("schema", 0, "name"), "type-name",
                 f"The record type {mine.name} is declared differently by {other.id}.",
@@ -149,12 +149,10 @@ def _check_references(contract: Contract, others: Mapping[str, Contract], proble
             continue
         wanted = rule.reference.dataset
         other = others.get(wanted)
-        near = {each.dataset: each.id for each in others.values() if each.agency == wanted.partition("/")[0]}
-        close = difflib.get_close_matches(wanted.partition("/")[2], near, n=1, cutoff=0.8)
-        if other is None and close:
+        if other is None and (close := _nearly(wanted, others)):
             problems.add(
                 (), "quality", f"The rule {rule.name} looks for records of '{wanted}', which is not loaded.",
-                f"Did you mean {near[close[0]]}?", line=rule.line,
+                f"Did you mean {close}?", line=rule.line,
             )  # fmt: skip
         if other is not None and rule.reference.field not in other.fields:
             problems.add(
@@ -162,6 +160,14 @@ def _check_references(contract: Contract, others: Mapping[str, Contract], proble
                 f"The rule {rule.name} looks for {rule.reference.field}, which {wanted} has not.",
                 f"Name a field that it maps: {', '.join(other.fields)}.", line=rule.line,
             )  # fmt: skip
+
+
+def _nearly(wanted: str, others: Mapping[str, Contract]) -> str:
+    """The dataset of the same agency whose name is nearest to the wanted one, if any is near."""
+    agency, _, dataset = wanted.partition("/")
+    near = {each.dataset: each.id for each in others.values() if each.agency == agency}
+    close = difflib.get_close_matches(dataset, near, n=1, cutoff=0.8)
+    return near[close[0]] if close else ""
 
 
 def _label(path: Path) -> str:

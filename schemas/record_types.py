@@ -164,6 +164,7 @@ def comparable_fields() -> Mapping[str, tuple[tuple[RecordType, Column], ...]]:
     return {what: tuple(fields) for what, fields in sorted(found.items())}
 
 
+@cache
 def snake_case(name: str) -> str:
     """``TaxStanding`` -> ``tax_standing``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

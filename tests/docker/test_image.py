@@ -120,7 +120,7 @@ def test_its_own_health_check_and_command_are_those_of_the_api() -> None:
 
 def test_folders_that_volumes_begin_with_belong_to_the_user() -> None:
     run = " ".join(of("RUN"))
-    for target in ("/var/lib/lintas", "/run/lintas/database", "/run/lintas/broker"):
+    for target in ("/var/lib/lintas", "/run/lintas/database", "/run/lintas/broker", "/run/lintas/queue"):
         assert re.search(rf"install --directory --owner=lintas .*{target}", run), target
 
 

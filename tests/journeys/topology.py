@@ -97,7 +97,7 @@ class Topology:
             words += ["--celery-hostname", worker_name(process)]
         if process == "redis":
             port, bind = str(self.ports["broker"]), "127.0.0.1"
-            words += ["--tls-port", port, "--bind", bind, "--dir", str(self.directory)]
+            words += ["--tls-port", port, "--bind", bind]
         if process == "database":
             words = [*self._as_server_account(), *words, "-c", "listen_addresses="]
             words += ["-c", f"unix_socket_directories={self.socket_directory}"]
@@ -174,7 +174,7 @@ class Topology:
     def _lay_out(self) -> None:
         self.directory.chmod(0o755)
         (self.directory / "etc").mkdir()
-        (self.directory / "secrets").mkdir()
+        (self.directory / "secrets" / "queue").mkdir(parents=True)
         for file in DOCKER.glob("*.conf"):
             (self.directory / "etc" / file.name).write_text(self._here(file.read_text(encoding="utf-8")))
 
