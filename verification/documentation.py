@@ -6,7 +6,7 @@ from schemas.contracts import load_contracts
 from verification.catalogue import Service, load_catalogue
 from verification.service import COMPONENTS, EvidenceType, LegalInstrument, PublicService, Text
 
-__all__ = ["markdown"]
+__all__ = ["instrument_told", "markdown"]
 
 _HEAD = """# Services
 
@@ -58,7 +58,7 @@ def _service(service: Service) -> str:
 def _criteria(definition: PublicService) -> str:
     rows = [
         f"| `{each.identifier}` | {each.title.en} | `{each.relation}` | {_code(each.expression)} | "
-        f"{_instrument(each.legalInstrument)} |"
+        f"{instrument_told(each.legalInstrument)} |"
         for each in definition.holdsRequirement
     ]
     return _table("criterion | asks | relation | expression | rests on", rows)
@@ -110,7 +110,7 @@ def _told(item: object) -> str:
     if isinstance(item, Text):
         return item.en
     if isinstance(item, LegalInstrument):
-        return _instrument(item)
+        return instrument_told(item)
     described = getattr(item, "description", None) or getattr(item, "title", None)
     if isinstance(described, Text):
         return described.en
@@ -118,7 +118,8 @@ def _told(item: object) -> str:
     return f"{days} working days" if days else str(item)
 
 
-def _instrument(instrument: LegalInstrument) -> str:
+def instrument_told(instrument: LegalInstrument) -> str:
+    """A legal instrument in a few words."""
     named = ", ".join(part for part in (instrument.title, instrument.article) if part)
     if not named:
         return "illustrative"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import participants
+from lintas.commands import participants, services
 from lintas.commands.agreements import register as register_agreements
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     keys.command("list")(list_keys)
     app.add_typer(keys, name="keys", rich_help_panel=PANEL)
     participants.register(app, keys)
+    services.register(app)
 
 
 def list_contracts(as_json: AsJson = False) -> None:
