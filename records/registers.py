@@ -15,6 +15,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from audit.entry import EntryDraft, EntryKind
+from audit.log import append
 from foundation import clock
 from records.evidence import EASTERNMOST
 from records.shapes import DatasetShape, read_shapes
@@ -73,7 +75,14 @@ def link_across(connection: psycopg.Connection[Any], *, now: datetime | None = N
     if statement is None:
         return 0
     moment = now or clock.now()
-    return connection.execute(statement, {"now": moment, "today": _today(moment)}).rowcount
+    made = connection.execute(statement, {"now": moment, "today": _today(moment)}).rowcount
+    if made:
+        details = {"method": "identifier", "count": made, "score": 1000}
+        append(
+            connection,
+            EntryDraft(kind=EntryKind.IDENTITY_LINKED, actor="lintas", outcome="linked", details=details),
+        )
+    return made
 
 
 def bridges_of(shape: DatasetShape) -> tuple[tuple[str, str], ...]:
@@ -128,8 +137,8 @@ def _linking(shapes: tuple[DatasetShape, ...]) -> bytes | None:
         sql.SQL(
             "WITH carried AS (SELECT DISTINCT ON (subject_id, kind, value) * FROM ({carried}) c"
             " ORDER BY subject_id, kind, value, over), reached (kind, value, dataset_id, record_id)"
-            " AS ({reached}) INSERT INTO identity.link (record_id, dataset_id, subject_id, recorded_from, why,"
-            " score, made_by) SELECT DISTINCT ON (c.subject_id, r.record_id) r.record_id, r.dataset_id,"
+            " AS ({reached}) INSERT INTO identity.link (record_id, dataset_id, subject_id, recorded_from,"
+            " why, score, made_by) SELECT DISTINCT ON (c.subject_id, r.record_id) r.record_id, r.dataset_id,"
             " c.subject_id, %(now)s, 'the record carries the number (' || c.kind || ') that ' || c.over ||"
             " ' gives the subject', 1000,"
             " 'lintas' FROM carried c JOIN reached r USING (kind, value)"

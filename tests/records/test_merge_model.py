@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,6 +14,9 @@ from foundation.installation import Installation
 from records import batches
 from records.batches import BatchStatus
 from records.sync import land, open_batch, publish
+from records.tables import publish_contracts
+from schemas.contract import Snapshot as Reading
+from schemas.contract import Validity
 
 from .world import DEATHS, World, death, introduce, nik_of
 
@@ -29,6 +33,7 @@ def test_the_tables_hold_what_the_snapshots_said(
     make_installation: Callable[[], Installation], snapshots: list[Snapshot]
 ) -> None:
     world = introduce(make_installation())
+    in_periods(world)
     said: Snapshot = {}
     for snapshot in snapshots:
         published = publish_without_assessment(world, snapshot)
@@ -39,8 +44,54 @@ def test_the_tables_hold_what_the_snapshots_said(
         assert no_two_periods_of_a_record_overlap(world)
 
 
+FEEDS = st.lists(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 9)), max_size=5, unique=True),
+    max_size=4,
+)
+
+
+@given(FEEDS)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_of_a_feed_the_tables_hold_the_latest_event_of_each_deed(
+    make_installation: Callable[[], Installation], feeds: list[list[tuple[int, int]]]
+) -> None:
+    world = introduce(make_installation())
+    latest: dict[int, tuple[int, int]] = {}
+    for events in feeds:
+        rows = [
+            death(who, nomor=number, tgl_mati=date(2024, 1, 1 + (who + number) % 7)) for who, number in events
+        ]
+        publish_rows(world, rows)
+        for who, number in events:
+            latest[who] = max(latest.get(who, (0, 0)), (number, 1 + (who + number) % 7))
+        found = world.rows("SELECT nik, event_number, death_date FROM records.death_v1")
+        assert {row["nik"]: (row["event_number"], row["death_date"].day) for row in found} == {
+            nik_of(who): told for who, told in latest.items()
+        }
+
+
+def in_periods(world: World) -> None:
+    """Let deaths be complete snapshots that tell since when a record holds, as no register of the city is."""
+    contract = replace(
+        world.contracts[DEATHS], source_key=("nik",), snapshot=Reading.COMPLETE, latest_by=None,
+        validity=Validity("death_date"), hash="0" * 64,
+    )  # fmt: skip
+    world.contracts[DEATHS] = contract
+    publish_contracts(world.installation, [contract])
+
+
 def publish_without_assessment(world: World, snapshot: Snapshot) -> Any:
-    rows = [death(who, tgl_mati=date(2024, 1, day), no_akta=deed) for who, (day, deed) in snapshot.items()]
+    deeds = {"a": "3576-KM-03052024-0001", "b": "3576-KM-03052024-0002"}
+    return publish_rows(
+        world,
+        [
+            death(who, tgl_mati=date(2024, 1, day), no_akta=deeds[deed])
+            for who, (day, deed) in snapshot.items()
+        ],
+    )
+
+
+def publish_rows(world: World, rows: list[dict[str, Any]]) -> Any:
     world.give(DEATHS, rows, page_rows=2)
     batch = open_batch(world.context, world.contracts[DEATHS])
     land(world.context, batch, batch.slices[0])
@@ -53,7 +104,8 @@ def open_records(world: World) -> Snapshot:
     rows = world.rows("SELECT nik, death_date, deed_number FROM records.death_v1 WHERE valid_to IS NULL")
     numbers = {nik_of(number): number for number in range(1, 7)}
     assert len({row["nik"] for row in rows}) == len(rows)
-    return {numbers[row["nik"]]: (row["death_date"].day, row["deed_number"]) for row in rows}
+    letter = {"0001": "a", "0002": "b"}
+    return {numbers[row["nik"]]: (row["death_date"].day, letter[row["deed_number"][-4:]]) for row in rows}
 
 
 def no_two_periods_of_a_record_overlap(world: World) -> bool:

@@ -55,7 +55,8 @@ def death(number: int, **changes: Any) -> dict[str, Any]:
     """A death deed."""
     row = {
         "nik": nik_of(number), "tgl_mati": date(2024, 5, 1), "tgl_lapor": date(2024, 5, 3),
-        "no_akta": f"3576-KM-03052024-{number:04d}", "nomor": number, "no_prop": 35, "no_kab": 76, "no_kec": 2,
+        "no_akta": f"3576-KM-03052024-{number:04d}", "nomor": number, "no_prop": 35, "no_kab": 76,
+        "no_kec": 2,
     }  # fmt: skip
     return row | changes
 
