@@ -1,8 +1,8 @@
 """Python's search for cycles, kept out of short work that makes many objects and no cycle.
 
 Reading a page of JSON makes tens of thousands of dictionaries and lists; looking through all of them for
-cycles, again and again while they are made, takes longer than making them (5 ms of 8 ms for a page of 500 FHIR
-resources).
+cycles, again and again while they are made, takes longer than making them (5 ms of 8 ms for a page of 500
+FHIR resources).
 """
 
 from __future__ import annotations
