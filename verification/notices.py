@@ -64,6 +64,7 @@ class Notice:
     due_at: datetime
     attempts: int
     last_error: str | None
+    is_logged: bool
     ended_at: datetime | None
 
     @property
@@ -96,7 +97,8 @@ class Owed:
 
 _COLUMNS = (
     "notice_id, system, consumer, purpose, needs_consent, subject, number, application, answer_id, "
-    "review_id, service, sealed, found_at, queued_at, until, state, due_at, attempts, last_error, ended_at"
+    "review_id, service, sealed, found_at, queued_at, until, state, due_at, attempts, last_error, is_logged, "
+    "ended_at"
 )
 _QUALIFIED = ", ".join(f"n.{name}" for name in _COLUMNS.split(", "))
 _QUEUE = """
@@ -189,25 +191,26 @@ def objected(connection: Connection) -> list[Notice]:
 def settle(connection: Connection, notice: Notice, state: NoticeState, problem: str | None = None) -> None:
     """End a notice."""
     connection.execute(
-        "UPDATE verification.notice SET state = %s, attempts = %s, last_error = %s, ended_at = %s"
-        " WHERE notice_id = %s",
-        (str(state), notice.attempts, problem, clock.now(), notice.notice_id),
+        "UPDATE verification.notice SET state = %s, attempts = %s, last_error = %s, is_logged = %s,"
+        " ended_at = %s WHERE notice_id = %s",
+        (str(state), notice.attempts, problem, notice.is_logged, clock.now(), notice.notice_id),
     )
 
 
 def postpone(connection: Connection, notice: Notice, due_at: datetime, problem: str) -> None:
     """Let a notice wait until a moment."""
     connection.execute(
-        "UPDATE verification.notice SET due_at = %s, attempts = %s, last_error = %s WHERE notice_id = %s",
-        (due_at, notice.attempts, problem, notice.notice_id),
+        "UPDATE verification.notice SET due_at = %s, attempts = %s, last_error = %s, is_logged = %s"
+        " WHERE notice_id = %s",
+        (due_at, notice.attempts, problem, notice.is_logged, notice.notice_id),
     )
 
 
 def requeue(connection: Connection, notice: Notice) -> None:
     """Let a notice be sent from the beginning, under its own id and number."""
     connection.execute(
-        "UPDATE verification.notice SET state = 'queued', due_at = %s, attempts = 0, ended_at = NULL"
-        " WHERE notice_id = %s",
+        "UPDATE verification.notice SET state = 'queued', due_at = %s, attempts = 0, is_logged = false,"
+        " ended_at = NULL WHERE notice_id = %s",
         (clock.now(), notice.notice_id),
     )
 

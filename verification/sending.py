@@ -116,12 +116,14 @@ class Sender:
             self._allow(notice, keys)
         except Refused as refused:
             return self._after_refusal(connection, notice, keys, refused)
-        tried = replace(notice, attempts=notice.attempts + 1)
+        logged = replace(notice, is_logged=True)
+        tried = replace(logged, attempts=notice.attempts + 1)
         try:
             self._post(webhooks.find(connection, notice.system), tried, keys)
         except CircuitOpen as resting:  # nothing was sent, so nothing counts as an attempt
-            self._rest(notice.system, resting.retry_after or self._patience.first)
-            return Sent.POSTPONED
+            pause = resting.retry_after or self._patience.first
+            self._rest(notice.system, pause)
+            return self._postpone(connection, logged, resting.code, pause)
         except LintasError as error:
             return self._after_failure(connection, tried, keys, error)
         return self._end(connection, tried, keys, NoticeState.DELIVERED, None)
@@ -148,7 +150,7 @@ class Sender:
             decision = decide_or_refuse(session, request, keys, is_counted=False)
             other = other_of(session, record, decision, is_counted=False)
             with committing(session, decision, keys, other):
-                if notice.attempts == 0:
+                if not notice.is_logged:
                     kind, about = EntryKind.EXCHANGE_PUSHED, notice.details
                     append(connection, entry_of(kind, decision, keys, "sending", details=about, other=other))
 

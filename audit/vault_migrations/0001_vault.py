@@ -24,7 +24,8 @@ COMMENT ON TABLE vault.subjects IS
 
 GRANT USAGE ON SCHEMA vault TO lintas_api, lintas_dispatcher, lintas_steward;
 GRANT SELECT, INSERT ON vault.subjects TO lintas_api, lintas_steward;
-GRANT SELECT (handle, wrapped_keys, kek_version) ON vault.subjects TO lintas_dispatcher;
+GRANT SELECT (identifier_index, handle, wrapped_keys, kek_version), INSERT ON vault.subjects
+    TO lintas_dispatcher;
 """
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from consent.errors import ExchangeDenied
 from foundation import clock
-from foundation.database import Role
+from foundation.database import DatabaseName, Role
 from tests.verification.changing import DEATHS, PERSONS, Aftermath, aftermath
-from tests.verification.city import ASKER, BUDI, SITI, City
+from tests.verification.city import AGUS, ASKER, BUDI, MAYA, SERVICE_MALL, SITI, TONO, City
 from verification.answering import answer
 from verification.reading import read
 from verification.reviewing import Reviewed, review
@@ -87,6 +87,19 @@ def test_the_new_answer_is_watched_in_place_of_the_old_one(after: Aftermath) -> 
     assert second.application == first.application
     assert read(after.context, second.review_id, ASKER).content["verdict"] == "verified"
     assert after.city.count("verification.watch") == 1
+
+
+def test_an_answer_about_a_child_is_reviewed_when_the_child_dies(after: Aftermath) -> None:
+    asked = MAYA.question(service="kia", claims={"child_nik": TONO.nik})
+    given = answer(after.context, asked, SERVICE_MALL)
+    assert given.content["verdict"] == "verified"
+    after.publish("death_v1", DEATHS, AGUS)
+    assert after.review() == []
+    after.dies(TONO)
+    assert after.review() == [Reviewed.CHANGED]
+    (notice,) = after.owed()
+    assert (notice.answer_id, notice.system) == (given.answer_id, SERVICE_MALL.system)
+    assert not notice.needs_consent
 
 
 def test_two_reviewers_make_one_new_answer(after: Aftermath) -> None:
@@ -191,3 +204,6 @@ def test_the_dispatcher_reads_what_answers_need_and_nothing_of_stewards(after: A
             pytest.raises(psycopg.errors.InsufficientPrivilege),
         ):
             connection.execute(statement)
+    vault = after.city.installation.database.connect(Role.DISPATCHER, DatabaseName.VAULT)
+    with vault as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT sealed_identifier FROM vault.subjects")

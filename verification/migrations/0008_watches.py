@@ -124,6 +124,7 @@ CREATE TABLE verification.notice (
     due_at        timestamptz NOT NULL,
     attempts      integer     NOT NULL DEFAULT 0,
     last_error    text,
+    is_logged     boolean     NOT NULL DEFAULT false,
     ended_at      timestamptz,
     UNIQUE (system, number),
     CHECK ((state = 'queued') = (ended_at IS NULL))
@@ -137,7 +138,8 @@ COMMENT ON TABLE verification.notice IS 'What portals are told: in order per app
 GRANT INSERT ON verification.watch TO lintas_api;
 GRANT SELECT ON verification.notice TO lintas_api, lintas_steward;
 GRANT SELECT, INSERT, UPDATE, DELETE ON verification.webhook TO lintas_api, lintas_steward;
-GRANT UPDATE (state, due_at, attempts, ended_at, last_error) ON verification.notice TO lintas_steward;
+GRANT UPDATE (state, due_at, attempts, ended_at, last_error, is_logged) ON verification.notice
+    TO lintas_steward;
 GRANT SELECT ON verification.review TO lintas_steward, lintas_auditor;
 GRANT SELECT (notice_id, system, consumer, purpose, number, answer_id, review_id, service, found_at,
     queued_at, state, due_at, attempts, last_error, ended_at) ON verification.notice TO lintas_auditor;
@@ -167,7 +169,8 @@ GRANT SELECT, UPDATE ON verification.matching TO lintas_dispatcher;
 GRANT SELECT, DELETE ON verification.signal TO lintas_dispatcher;
 GRANT SELECT, UPDATE (status, reason, changed_at) ON verification.webhook TO lintas_dispatcher;
 GRANT SELECT, INSERT, UPDATE ON verification.notice_stream TO lintas_dispatcher;
-GRANT SELECT, INSERT, UPDATE (state, due_at, attempts, last_error, ended_at) ON verification.notice
+GRANT SELECT, INSERT, UPDATE (state, due_at, attempts, last_error, is_logged, ended_at)
+    ON verification.notice
     TO lintas_dispatcher;
 """
 
