@@ -36,8 +36,11 @@ def people(as_json: AsJson = False) -> None:
             "nik": person.nik,
             "name": person.name,
             "birth_date": person.birth_date,
+            "nib": person.nib if person.business else None,
+            "service": person.service,
             "expected": person.expected,
+            "outcome": person.outcome,
         }
         for role, person in ((name, getattr(FIXED, name)) for name in FIXED.__dataclass_fields__)
     ]
-    print_rows(rows, ("role", "nik", "name", "birth_date", "expected"), as_json=as_json)
+    print_rows(rows, ("role", "nik", "name", "birth_date", "service", "expected", "outcome"), as_json=as_json)

@@ -51,7 +51,7 @@ def api() -> None:
 
 
 def sandbox() -> None:
-    """Serve the practice agencies: a civil registry (SQL) and a tax office (REST)."""
+    """Serve the practice agencies: civil registry (SQL), tax (REST), licensing (SFTP), health (FHIR)."""
     from lintas.bodies import run_sandbox
 
     run_sandbox()
