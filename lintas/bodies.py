@@ -104,6 +104,7 @@ def run_sandbox() -> None:
             "oss-daerah": settings.sandbox_licensing_office_port,
             "satusehat": settings.sandbox_health_office_port,
         },
+        host=settings.sandbox_host,
     )
     try:
         write_agencies(installation, agencies)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from foundation.files import make_private_directory, write_private
 from foundation.tls import LocalAuthority
 from sandbox import health_service, tax_office
+from sandbox.address import LOCALHOST
 from sandbox.civil_registry import CivilRegistry
 from sandbox.datasets import CIVIL_REGISTRY, DATASETS, HEALTH_OFFICE, LICENSING_OFFICE, TAX_OFFICE
 from sandbox.health_service import HealthService
@@ -154,6 +155,7 @@ def start(
     guests: Sequence[PracticePerson] = (),
     pause_every: int = 25,
     ports: Mapping[str, int] | None = None,
+    host: str = LOCALHOST,
 ) -> PracticeAgencies:
     """Start the agencies, filled with a population; what an earlier start left is served again.
 
@@ -164,15 +166,16 @@ def start(
         guests: More practice people.
         pause_every: Every so many calls the tax office asks for a pause; 0 never.
         ports: Where a system listens, by its name; else at the port of last time, or a free one.
+        host: The name under which they are reached; under another than `localhost` they listen everywhere.
     """
     make_private_directory(directory, 0o711)
     population = Population.generate(people, seed=seed, guests=guests)
     authority = LocalAuthority(directory / "authority", "Lintas practice agencies")
     authority.ensure()
-    registry = civil_registry_at(directory)
-    tax = TaxOffice(make_private_directory(directory / TAX_OFFICE), authority)
-    licensing = LicensingOffice(make_private_directory(directory / LICENSING_OFFICE), authority)
-    health = HealthService(make_private_directory(directory / HEALTH_OFFICE), authority)
+    registry = civil_registry_at(directory, host=host)
+    tax = TaxOffice(make_private_directory(directory / TAX_OFFICE), authority, host=host)
+    licensing = LicensingOffice(make_private_directory(directory / LICENSING_OFFICE), authority, host=host)
+    health = HealthService(make_private_directory(directory / HEALTH_OFFICE), authority, host=host)
     offices = _offices(registry, tax, licensing, health)
     taken = {**_read(directory / _PORTS), **(ports or {})}
     state = {"people": people, "seed": seed, "guests": [guest.nik for guest in guests], "form": _FORM}
@@ -200,10 +203,10 @@ def _offices(
     return {"siak": registry, "kswp": tax, "oss-daerah": licensing, "satusehat": health}
 
 
-def civil_registry_at(directory: Path) -> CivilRegistry:
+def civil_registry_at(directory: Path, *, host: str = LOCALHOST) -> CivilRegistry:
     """The registry that keeps its things here; its administrator works while another process serves it."""
     authority = LocalAuthority(directory / "authority", "Lintas practice agencies")
-    return CivilRegistry(make_private_directory(directory / CIVIL_REGISTRY, 0o711), authority)
+    return CivilRegistry(make_private_directory(directory / CIVIL_REGISTRY, 0o711), authority, host=host)
 
 
 def _free(port: int) -> int:

@@ -15,12 +15,12 @@ from psycopg.conninfo import make_conninfo
 from foundation.files import read_private, write_private
 from foundation.postgres import EmbeddedPostgres, ServerTuning
 from foundation.tls import LocalAuthority
+from sandbox.address import LOCALHOST, listening_on
 from sandbox.population import Population
 from sandbox.tls_front import TlsFront
 
 DATABASE = "siak"
 READER = "lintas_reader"
-HOST = "localhost"
 
 #: What the reading account may see: two tables, and the views of the feed of events.
 PERSONS, FAMILIES, BIRTHS, DEATHS, MOVES = (
@@ -105,8 +105,9 @@ class CivilRegistry:
     Invariant: an event is never changed; a correction is a new event of the same deed, and the latest counts.
     """
 
-    def __init__(self, directory: Path, authority: LocalAuthority) -> None:
+    def __init__(self, directory: Path, authority: LocalAuthority, *, host: str = LOCALHOST) -> None:
         self.directory = directory
+        self.host = host
         self.authority = authority
         self.server = EmbeddedPostgres(
             directory / "postgres",
@@ -124,7 +125,7 @@ class CivilRegistry:
     @property
     def endpoint_url(self) -> str:
         """Where the registry is, without credentials."""
-        return f"postgresql://{HOST}:{self._port}/{DATABASE}"
+        return f"postgresql://{self.host}:{self._port}/{DATABASE}"
 
     @property
     def password(self) -> str:
@@ -147,9 +148,9 @@ class CivilRegistry:
         """Let clients in, at the same port as before."""
         if self._front is not None:
             return
-        certificate, key = self.authority.issue("civil-registry", [HOST, "127.0.0.1"])
+        certificate, key = self.authority.issue("civil-registry", sorted({self.host, LOCALHOST, "127.0.0.1"}))
         socket = self.server.socket_directory / f".s.PGSQL.{self.server.port}"
-        self._front = TlsFront(certificate, key, socket)
+        self._front = TlsFront(certificate, key, socket, host=listening_on(self.host))
         self._front.start(self._port)
         self._port = self._front.port
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from foundation.files import read_private, write_private
 from foundation.tls import LocalAuthority
+from sandbox.address import LOCALHOST, listening_on
 from sandbox.faults import FaultBoard
 from sandbox.health_books import HealthBooks
 from sandbox.health_desk import TokenDesk
@@ -21,14 +22,14 @@ from sandbox.population import Population
 from sandbox.web_server import WebServer
 
 CLIENT_ID = "lintas-diskominfo-mojokerto"
-HOST = "localhost"
 
 
 class HealthService:
     """One FHIR server, one client that may search it, and switches for what may go wrong."""
 
-    def __init__(self, directory: Path, authority: LocalAuthority) -> None:
+    def __init__(self, directory: Path, authority: LocalAuthority, *, host: str = LOCALHOST) -> None:
         self.directory = directory
+        self.host = host
         self.authority = authority
         self.faults = FaultBoard()
         self.books = HealthBooks()
@@ -43,7 +44,7 @@ class HealthService:
     @property
     def endpoint_url(self) -> str:
         """Where the office is; FHIR stands at `/fhir-r4/v1` below it."""
-        return f"https://{HOST}:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def client_secret(self) -> str:
@@ -76,8 +77,8 @@ class HealthService:
             CLIENT_ID, self.client_secret, token_seconds=token_seconds, lockout_seconds=lockout_seconds
         )
         service = create_service(self.books, self._desk, self.faults, self.practice_key)
-        certificate, key = self.authority.issue("health-service", [HOST, "127.0.0.1"])
-        self._server = WebServer(service, certificate, key)
+        certificate, key = self.authority.issue("health-service", sorted({self.host, LOCALHOST, "127.0.0.1"}))
+        self._server = WebServer(service, certificate, key, host=listening_on(self.host))
         self._server.start(port)
 
     def stop(self) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 from foundation.files import make_private_directory, read_private, write_private
 from foundation.tls import LocalAuthority
 from sandbox import drops
+from sandbox.address import LOCALHOST, listening_on
 from sandbox.faults import FaultBoard
 from sandbox.population import Population
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sandbox.sftp_service import SftpService
 
 USERNAME = "lintas"
-HOST = "localhost"
 FOLDER = "/drop"
 _BOOKS = ("businesses", "licenses")
 _SECRETS = ("reader.password", "practice.key")
@@ -35,8 +35,11 @@ class LicensingOffice:
     the bus for that, and the authority is not asked.
     """
 
-    def __init__(self, directory: Path, authority: LocalAuthority | None = None) -> None:
+    def __init__(
+        self, directory: Path, authority: LocalAuthority | None = None, *, host: str = LOCALHOST
+    ) -> None:
         self.directory = directory
+        self.host = host
         self.authority = authority
         self.faults = FaultBoard()
         self.csv = drops.CsvForm(delimiter=";", encoding="windows-1252")
@@ -58,7 +61,7 @@ class LicensingOffice:
     @property
     def endpoint_url(self) -> str:
         """Where the office is."""
-        return f"sftp://{HOST}:{self._port}"
+        return f"sftp://{self.host}:{self._port}"
 
     @property
     def password(self) -> str:
@@ -116,6 +119,7 @@ class LicensingOffice:
             Account(USERNAME, self.password, public_key),
             read_private(self.directory / "host.key"),
             self.faults,
+            host=listening_on(self.host),
         )
         self._service.replace = _another_file
         self._port = self._service.start(self._port)

@@ -52,8 +52,11 @@ class Account:
 class SftpService:
     """The server, on a thread of its own."""
 
-    def __init__(self, folder: Path, account: Account, host_key: bytes, faults: FaultBoard) -> None:
+    def __init__(
+        self, folder: Path, account: Account, host_key: bytes, faults: FaultBoard, *, host: str = _LOOPBACK
+    ) -> None:
         self.folder = folder
+        self._host = host
         self.account = account
         self.faults = faults
         self.blocks = 0
@@ -87,7 +90,7 @@ class SftpService:
             return _Counter(channel, self)
 
         return await asyncssh.listen(
-            _LOOPBACK,
+            self._host,
             port,
             config=[],
             server_factory=reception,

@@ -10,6 +10,7 @@ import polars as pl
 
 from foundation.files import read_private, write_private
 from foundation.tls import LocalAuthority
+from sandbox.address import LOCALHOST, listening_on
 from sandbox.faults import FaultBoard
 from sandbox.population import Population
 from sandbox.tax_books import COLLECTIONS, STANDING, TaxBooks
@@ -17,14 +18,14 @@ from sandbox.tax_service import Desk, create_service
 from sandbox.web_server import WebServer
 
 CLIENT_ID = "lintas-diskominfo-mojokerto"
-HOST = "localhost"
 
 
 class TaxOffice:
     """Three collections of records, one client that may read them, and switches for what may go wrong."""
 
-    def __init__(self, directory: Path, authority: LocalAuthority) -> None:
+    def __init__(self, directory: Path, authority: LocalAuthority, *, host: str = LOCALHOST) -> None:
         self.directory = directory
+        self.host = host
         self.authority = authority
         self.faults = FaultBoard()
         self.shelf = {each.name: TaxBooks(each) for each in COLLECTIONS}
@@ -44,7 +45,7 @@ class TaxOffice:
     @property
     def endpoint_url(self) -> str:
         """Where the office is."""
-        return f"https://{HOST}:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def client_secret(self) -> str:
@@ -70,8 +71,8 @@ class TaxOffice:
         self._recall()
         self._desk = Desk(CLIENT_ID, self.client_secret, token_seconds=token_seconds, pause_every=pause_every)
         service = create_service(self.shelf, self._desk, self.faults, self.practice_key)
-        certificate, key = self.authority.issue("tax-office", [HOST, "127.0.0.1"])
-        self._server = WebServer(service, certificate, key)
+        certificate, key = self.authority.issue("tax-office", sorted({self.host, LOCALHOST, "127.0.0.1"}))
+        self._server = WebServer(service, certificate, key, host=listening_on(self.host))
         self._server.start(port)
 
     def stop(self) -> None:

@@ -18,8 +18,11 @@ _PATIENCE = 15.0
 class WebServer:
     """Serves an application; after `stop` it can be started again at the same port."""
 
-    def __init__(self, application: Application, certificate: Path, key: Path) -> None:
+    def __init__(
+        self, application: Application, certificate: Path, key: Path, *, host: str = "127.0.0.1"
+    ) -> None:
         self._application = application
+        self._host = host
         self._files = (str(certificate), str(key))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -29,7 +32,7 @@ class WebServer:
         """Listen, unless it does so already; port 0 takes a free one."""
         if self._server is not None:
             return
-        listener = socket.create_server(("127.0.0.1", port or self.port))
+        listener = socket.create_server((self._host, port or self.port))
         # asyncio does this for its own sockets only; without it every reply waits 40 ms for the reader's word
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = int(listener.getsockname()[1])

@@ -29,12 +29,12 @@ def health(
 ) -> None:
     """Ask one process how it is; exit code 0 when it is well, 1 when it is not."""
     from foundation.settings import load_settings
-    from lintas.health import is_well, process_names
+    from lintas.health import health_of, process_names
 
     settings = load_settings()
     if process not in (names := process_names(settings)):
         raise typer.BadParameter(f"there is no process {process}; write one of {', '.join(names)}")
-    well = is_well(settings, process, worker=worker)
+    well = health_of(settings, process, worker=worker)()
     state = "healthy" if well else "not healthy"
     if as_json:
         print_json({"process": process, "state": state})

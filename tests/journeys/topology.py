@@ -11,12 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from foundation.postgres_account import choose_account, usable_binaries
 from foundation.settings import Settings
-from lintas.health import is_well
+from lintas.health import health_of
 from lintas.supervisor import ProcessSpec, Supervisor
 from tests.docker.resolved import DOCKER, services
 from tests.journeys.postgres_tls import NegotiatedTlsFront
@@ -85,6 +86,8 @@ class Topology:
                 "LINTAS_AIRFLOW_PORT": self.ports["airflow"],
                 "LINTAS_SANDBOX_CIVIL_REGISTRY_PORT": self.ports["civil"],
                 "LINTAS_SANDBOX_TAX_OFFICE_PORT": self.ports["tax"],
+                "LINTAS_SANDBOX_LICENSING_OFFICE_PORT": self.ports["licensing"],
+                "LINTAS_SANDBOX_HEALTH_OFFICE_PORT": self.ports["health"],
             }
             found |= {name: str(port) for name, port in ports.items()} | self.extra
             found |= {"HOME": str(temporary), "TMPDIR": str(temporary)}
@@ -111,15 +114,15 @@ class Topology:
             words += ["--worker", worker_name(process)]
         return words if kind == "CMD" else ["sh", "-c", *words]
 
-    def is_well(self, process: str) -> bool:
+    def _health(self, process: str) -> Callable[[], bool]:
         """What the container's health check says; ours are asked without starting a process for it."""
+        if "healthcheck" not in self.services[_service(process)]:
+            return lambda: True
         if process in {"database", "redis"}:
-            done = subprocess.run(
-                self.health_command(process), env=self.environment(process), check=False, capture_output=True
-            )
-            return done.returncode == 0
+            command, environment = self.health_command(process), self.environment(process)
+            return lambda: succeeds(command, environment)
         worker = worker_name(process) if process.startswith("airflow-worker") else ""
-        return is_well(self.settings(process), _service(process), worker=worker)
+        return health_of(self.settings(process), _service(process), worker=worker)
 
     def processes(self, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[str]:
         chosen = [name for name in self.services if name not in without and (not only or name in only)]
@@ -147,7 +150,7 @@ class Topology:
             name,
             self.command(name),
             self.environment(name),
-            healthy=lambda: self.is_well(name),
+            healthy=self._health(name),
             once="healthcheck" not in service,
             after=after,
             prepare=self._initialise_database if name == "database" else lambda: None,
@@ -210,6 +213,10 @@ class Topology:
             return data
         ids = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
         return [*data, "setpriv", *ids]
+
+
+def succeeds(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+    return subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
 
 
 def worker_name(process: str) -> str:
