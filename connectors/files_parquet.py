@@ -56,7 +56,8 @@ class ParquetTable:
 
     def pieces(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read batch by batch."""
-        yield self._frame(self._file.schema_arrow.empty_table(), columns)
+        if not self.rows:  # making an empty table costs the import of pandas
+            yield self._frame(self._file.schema_arrow.empty_table(), columns)
         try:
             for batch in self._file.iter_batches(
                 batch_size=self._rows_at_once, columns=list(columns), use_threads=False

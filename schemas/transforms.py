@@ -19,7 +19,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from schemas.identifiers import RegionSystem
 from schemas.identifiers.regions import PROVINCE_CODES
-from schemas.kinds.cell import SURROUNDING_SPACE, CellInvalid, FastCell, Unrepresentable, fast_text, text_of
+from schemas.kinds.cell import (
+    MARKED,
+    SURROUNDING_SPACE,
+    CellInvalid,
+    FastCell,
+    Unrepresentable,
+    fast_text,
+    require_unmarked,
+    text_of,
+)
 from schemas.kinds.moments import FIRST_DAY, LAST_DAY, day_of, fast_day, no_such_day
 
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -268,7 +277,7 @@ class KeepForm(Step):
 
     def judge(self, cell: Any) -> str | None:
         """Keep or empty one cell."""
-        text = text_of(cell)
+        text = require_unmarked(text_of(cell))
         if re.fullmatch(_DAMAGED, text):
             raise CellInvalid(
                 "digits-lost",
@@ -281,7 +290,7 @@ class KeepForm(Step):
         """Keep or empty a column; damaged numbers are the judge's."""
         text = fast_text(cell)
         kept = pl.when(text.value.str.contains(f"^(?:{_NIK_SHAPED})$")).then(text.value)
-        return text.become(kept, when=~text.value.str.contains(r"[eE]"))
+        return text.become(kept, when=~text.value.str.contains("[eE:\ufffd]"))
 
 
 class Part(BaseModel):
@@ -351,7 +360,7 @@ class OnlyWhen(BaseModel):
     def judge(self, row: Mapping[str, Any]) -> Any:
         """Take or leave the cell of one row."""
         told = row.get(self.when)
-        if told is None or text_of(told).strip(SURROUNDING_SPACE) not in self.is_one_of:
+        if told is None or require_unmarked(text_of(told)).strip(SURROUNDING_SPACE) not in self.is_one_of:
             return None
         return row.get(self.column)
 
@@ -359,7 +368,8 @@ class OnlyWhen(BaseModel):
         """Take or leave the cells of a column."""
         cell, told = columns[self.column], fast_text(columns[self.when])
         taken = told.value.str.strip_chars(SURROUNDING_SPACE).is_in(self.is_one_of)
-        return FastCell(pl.when(taken).then(cell.value), cell.dtype, cell.ok & told.ok)
+        unmarked = told.value.is_null() | ~told.value.str.contains(MARKED)
+        return FastCell(pl.when(taken).then(cell.value), cell.dtype, cell.ok & told.ok & unmarked)
 
 
 AnyStep = Strip | Empty | Codes | Pad | Split | Date | Timestamp | KeepForm

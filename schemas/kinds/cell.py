@@ -16,6 +16,10 @@ LARGEST_EXACT = 10**15
 PLAIN_TEXT = r"^[ -~À-ÖØ-öø-ÿ’]*$"
 """What the fast path takes for text: characters that stay as they are, alone and side by side, in NFC."""
 
+MARKED = "^(?:\ufffd|(?:boolean|date|duration|list|modified|number|object|time):)"
+"""How a connector says that a cell among texts is none: its type, or why it cannot be used."""
+
+_MARKED = re.compile(MARKED)
 _UNWANTED = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\uffff]"
 )
@@ -104,6 +108,21 @@ def fast_text(cell: FastCell) -> FastCell:
         small = cell.value.is_between(-LARGEST_EXACT + 1, LARGEST_EXACT - 1)
         return cell.become(cell.value.cast(pl.String), pl.String(), when=small)
     return cell.leave_to_judge(pl.String())
+
+
+def require_unmarked(text: str) -> str:
+    """The text, unless a connector says that it stands for something else.
+
+    Raises:
+        CellInvalid: It does.
+    """
+    if _MARKED.match(text):
+        raise CellInvalid(
+            "cell-of-another-type",
+            "The cell is no text at the source (a number, a merged or broken cell, a row of another length).",
+            "Have the column exported as text; the row says what was found.",
+        )
+    return text
 
 
 def has_unwanted_characters(text: str) -> bool:

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import polars as pl
 
 from schemas.kinds.cell import (
+    MARKED,
     PLAIN_TEXT,
     SURROUNDING_SPACE,
     CellInvalid,
     FastCell,
     fast_text,
     has_unwanted_characters,
+    require_unmarked,
     text_of,
 )
 from schemas.kinds.kind import Kind
@@ -35,7 +37,7 @@ class TextKind(Kind):
 
     def judge(self, cell: Any) -> str:
         """Accept a text of the right length, or a whole number written as text."""
-        text = text_of(cell)
+        text = require_unmarked(text_of(cell))
         if len(text) > 8 * self.max_length:  # normalising may shorten a text, but never this much
             raise self._too_long()
         text = unicodedata.normalize("NFC", text.replace("\u00a0", " ")).strip(SURROUNDING_SPACE)
@@ -59,7 +61,8 @@ class TextKind(Kind):
         """Accept plain Latin letters, digits and signs of the right length."""
         text = fast_text(cell)
         fits = text.value.str.len_chars().is_between(self.min_length, self.max_length)
-        return text.only(fits & text.value.str.contains(PLAIN_TEXT))
+        plain = text.value.str.contains(PLAIN_TEXT) & ~text.value.str.contains(MARKED)
+        return text.only(fits & plain)
 
     def _too_long(self) -> CellInvalid:
         return CellInvalid(

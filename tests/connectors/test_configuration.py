@@ -8,6 +8,7 @@ import yaml
 from connectors.configuration import (
     FhirConfiguration,
     FhirLookupKey,
+    FilesConfiguration,
     RestConfiguration,
     SqlConfiguration,
     parse_configuration,
@@ -73,8 +74,20 @@ def test_a_window_needs_time_zones_and_an_order() -> None:
 
 def test_the_reference_tells_of_every_setting() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "connectors.md").read_text(encoding="utf-8")
-    for model in (SqlConfiguration, RestConfiguration, FhirConfiguration, FhirLookupKey):
+    for model in (
+        SqlConfiguration,
+        RestConfiguration,
+        FilesConfiguration,
+        FhirConfiguration,
+        FhirLookupKey,
+    ):
         assert [name for name in model.model_fields if f"`{name}`" not in page] == []
+
+
+def test_the_guide_to_files_can_be_followed() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "files-and-sftp.md").read_text(encoding="utf-8")
+    block = guide.partition("```yaml\n")[2].partition("```")[0]
+    assert isinstance(parse_configuration("files", yaml.safe_load(block)), FilesConfiguration)
 
 
 def test_the_guide_to_fhir_can_be_followed() -> None:
