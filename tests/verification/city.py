@@ -124,6 +124,7 @@ TONO = Citizen(
     "3576021508180006", "Tono Contoh", dt.date(2018, 8, 15), "3576020101100005", mother_nik=MAYA.nik,
     role="child", birth_deed="3576-LU-20082018-0001", standing=None,
 )  # fmt: skip
+CLAIMS = SITI.claims
 EVERYBODY = (SITI, BUDI, AGUS, RINA, MAYA, TONO)
 
 

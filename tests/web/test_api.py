@@ -109,7 +109,7 @@ def test_repeating_a_request_gives_the_same_answer(portal: Portal) -> None:
     assert (first.status, again.status) == (201, 200)
     assert first.jws == again.jws
     with pytest.raises(PortalRefused) as caught:
-        portal.verify(SERVICE, SITI.body, {"amount_requested": 1}, idempotency_key="a-key")
+        portal.verify(SERVICE, SITI.body, {**CLAIMS, "amount_requested": 1}, idempotency_key="a-key")
     assert caught.value.problem_code == "idempotency-conflict"
 
 
@@ -126,7 +126,7 @@ def test_a_person_sees_who_used_their_data(portal: Portal) -> None:
 
 def test_a_referral_waits_stops_resumes_and_ends_in_a_signed_decision(portal: Portal, city: City) -> None:
     portal.give_consent(SERVICE, BUDI.body)
-    answer = portal.verify(SERVICE, BUDI.body, CLAIMS)
+    answer = portal.verify(SERVICE, BUDI.body, BUDI.claims)
     assert answer.verdict == "refer"
     (referral,) = portal.call("GET", "/v1/referrals").json()["referrals"]
     place = f"/v1/referrals/{referral['referral_id']}"
@@ -177,7 +177,7 @@ def test_anybody_can_follow_the_log(portal: Portal, api: str) -> None:
 
 def test_the_catalogue_is_public_and_cached(portal: Portal) -> None:
     listed = portal.call("GET", "/v1/services").json()["services"]
-    assert [service["identifier"] for service in listed] == [SERVICE]
+    assert [service["identifier"] for service in listed] == [SERVICE, "kia", "skck"]
     service = portal.call("GET", f"/v1/services/{SERVICE}")
     assert service.json()["serviceStandard"]["jumlah_pelaksana"] == 3
     again = portal.call("GET", f"/v1/services/{SERVICE}", headers={"If-None-Match": service.headers["etag"]})

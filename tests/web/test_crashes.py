@@ -97,7 +97,7 @@ def _ask(portal: Portal, told: list[str], end: threading.Event) -> None:
     while not end.is_set():
         with suppress(LintasError):
             citizen = random.choice((SITI, BUDI))
-            told.append(portal.verify(SERVICE, citizen.body, CLAIMS).answer_id)
+            told.append(portal.verify(SERVICE, citizen.body, citizen.claims).answer_id)
 
 
 @pytest.mark.timeout(240)
