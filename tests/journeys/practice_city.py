@@ -50,7 +50,11 @@ from schemas.contracts import PACKAGED_CONTRACTS, load_contracts
 
 DATASETS = (PERSONS, DEATHS, TAX)
 TABLES = {PERSONS: "person_v1", DEATHS: "death_v1", TAX: "tax_standing_v1"}
-SOURCE_TABLES = {PERSONS: "biodata_wni", DEATHS: "kematian"}
+SOURCES = {
+    PERSONS: "SELECT * FROM biodata_wni",
+    DEATHS: "SELECT DISTINCT ON (no_akta) * FROM kematian ORDER BY no_akta, nomor DESC",
+}
+"""What counts at the source; of the events of a deed, the latest."""
 PAGE_ROWS = {PERSONS: 150, DEATHS: 10, TAX: 40}
 STORIES = {
     ("started", "completed"), ("started", "failed"), ("started", "rejected"), ("started", "held"),
@@ -131,24 +135,48 @@ class City:
         """Fill the books again, in a city whose register was cleaned but for one row and some twins.
 
         No key is unreadable, so that records may be closed, and so many have died that one deed more or less
-        is an ordinary day.
+        is an ordinary day. The feed of events is no table that can be filled again: what happened stays.
         """
+        feed = self._feed()
         self.agencies.refill()
         population = self.agencies.population
         touched = {error.key for error in population.errors} | set(population.deaths["nik"])
         ordinary = sorted(nik for nik in population.persons["nik"] if nik and nik not in touched)
         unreadable = [error.key for error in population.errors if error.key and error.kind.startswith("nik-")]
-        deeds = [(f"3576-KM-{place:05d}", nik) for place, nik in enumerate(ordinary[-120:])]
+        deeds = [(deed_of(place), nik) for place, nik in enumerate(ordinary[-120:])]
         with self.agencies.registry.administrator() as connection:
             connection.execute(
                 "DELETE FROM biodata_wni WHERE nik IS NULL OR nik = ANY(%s)",
                 [[nik for nik in unreadable if nik]],
             )
             connection.execute("UPDATE biodata_wni SET nama_lgkp = NULL WHERE nik = %s", [ordinary[0]])
+            if any(row["no_akta"] == deed_of(0) for row in feed):
+                self._restore_feed(connection, feed)
+                return
             connection.cursor().executemany(
                 "INSERT INTO kematian (no_akta, nik, tgl_mati, tgl_lapor, no_prop, no_kab, no_kec, last_sync)"
                 " VALUES (%s, %s, '2024-05-01', '2024-05-03', 35, 76, 2, now())", deeds,
             )  # fmt: skip
+
+    def _feed(self) -> list[dict[str, Any]]:
+        with self.agencies.registry.administrator() as connection:
+            connection.row_factory = dict_row  # type: ignore[assignment]
+            return list(connection.execute("SELECT * FROM peristiwa ORDER BY nomor"))  # type: ignore[arg-type]
+
+    def _restore_feed(self, connection: Any, feed: list[dict[str, Any]]) -> None:
+        """As the registry's administrator after a disaster: every event again, under its own number."""
+        columns = list(feed[0])
+        names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
+        connection.execute("ALTER TABLE peristiwa DISABLE TRIGGER tetap")
+        connection.execute("TRUNCATE peristiwa RESTART IDENTITY")
+        connection.execute("ALTER TABLE peristiwa ENABLE TRIGGER tetap")
+        connection.cursor().executemany(
+            f"INSERT INTO peristiwa ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})".encode(),
+            [tuple(row.values()) for row in feed],
+        )
+        connection.execute(
+            "SELECT setval(pg_get_serial_sequence('peristiwa', 'nomor'), (SELECT max(nomor) FROM peristiwa))"
+        )
 
     def restore(self, people: list[dict[str, Any]]) -> None:
         """The registry loads its backup."""
@@ -264,7 +292,7 @@ class City:
             return self.agencies.tax.books.rows.to_dicts()
         with self.agencies.registry.administrator() as connection:
             connection.row_factory = dict_row  # type: ignore[assignment]
-            return list(connection.execute(f"SELECT * FROM {SOURCE_TABLES[dataset]}".encode()))  # type: ignore[arg-type]
+            return list(connection.execute(SOURCES[dataset].encode()))  # type: ignore[arg-type]
 
     def expected(self, dataset: str) -> Counter[Row]:
         """What the bus should know of the source: its rows but the spoilt ones and those with a twin."""
@@ -378,7 +406,7 @@ class City:
         frames = {PERSONS: population.persons, DEATHS: population.deaths, TAX: population.tax}
         found: dict[str, set[Row]] = {dataset: set() for dataset in frames}
         for error in population.errors:
-            if error.rejected and error.kind != "duplicate-key":
+            if error.dataset in frames and error.rejected and error.kind != "duplicate-key":
                 row = frames[error.dataset].row(error.row, named=True)
                 found[error.dataset].add(_content(row))
         return found
@@ -403,8 +431,13 @@ class City:
         return registered_source(context, contract)
 
 
+def deed_of(place: int) -> str:
+    """Number of one of the deaths with which the city was filled."""
+    return f"3576-KM-03052024-{place + 1:04d}"
+
+
 def _content(row: Mapping[str, Any]) -> Row:
-    left_out = {"last_sync", "diubah"}
+    left_out = {"last_sync", "diubah", "jenis"}
     return tuple(sorted((name, str(value)) for name, value in row.items() if name not in left_out))
 
 
@@ -445,7 +478,7 @@ def _parent(text: str | None) -> str | None:
 _CANONICAL = {PERSONS: _person, DEATHS: _death, TAX: _tax}
 _KEYS = {
     PERSONS: lambda row: row["nik"],
-    DEATHS: lambda row: row["nik"],
+    DEATHS: lambda row: row["no_akta"],
     TAX: lambda row: (row["npwp16"], row["tahun_kswp"]),
 }
 

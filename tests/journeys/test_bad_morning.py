@@ -25,7 +25,7 @@ from records.sync import reject_held
 from sandbox.faults import FaultKind
 from sandbox.injection import DEATHS, PERSONS, TAX
 
-from .practice_city import DATASETS, TABLES, City, practice_city
+from .practice_city import DATASETS, TABLES, City, deed_of, practice_city
 
 STEPS = 25
 TAX_FAULTS = [
@@ -107,10 +107,10 @@ class Morning:
             self._later("UPDATE biodata_wni SET tgl_lhr = %s WHERE nik = %s", born, nik)
         elif name == "absurd death":
             deed = registry.absurd_death(nik)
-            self._later("UPDATE kematian SET tgl_mati = '2026-01-02' WHERE no_akta = %s", deed)
+            self.repairs[f"correct {deed}"] = lambda: registry.correct_death(deed, date(2026, 1, 2))
         elif "unknown" not in self.repairs:
-            unknown = registry.death_of_unknown_person()
-            self.repairs["unknown"] = lambda: self._execute("DELETE FROM kematian WHERE nik = %s", unknown)
+            registry.death_of_unknown_person()
+            self.repairs["unknown"] = lambda: None  # an event is never taken back; it stays flagged
         return name
 
     # Faults of a whole system.
@@ -214,9 +214,8 @@ class Morning:
             connection.execute("INSERT INTO biodata_wni SELECT * FROM newcomer")
 
     def _correct_death(self) -> None:
-        deed = f"3576-KM-{self.random.randrange(120):05d}"
         day = date(2024, 4, 1) + timedelta(days=self.random.randrange(30))
-        self._execute("UPDATE kematian SET tgl_mati = %s WHERE no_akta = %s", day, deed)
+        self.city.registry.correct_death(deed_of(self.random.randrange(120)), day)
 
     def _standing(self) -> None:
         books = self.city.agencies.tax.books

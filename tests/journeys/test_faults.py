@@ -8,6 +8,7 @@ after it is mended the next run ends with exactly the right rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -334,10 +335,7 @@ def test_an_absurd_day_of_death_is_set_aside_until_the_deed_is_corrected(city: C
     deed = city.registry.absurd_death(nik)
     report = sync_keeping_the_rest(city, DEATHS, "death_date:in-future", 1)
     assert any(nik in text for _, text in opened(city, report.batch_id))
-    with city.agencies.registry.administrator() as connection:
-        connection.execute(
-            "UPDATE kematian SET tgl_mati = '2026-01-02', tgl_lapor = '2026-01-05' WHERE no_akta = %s", [deed]
-        )
+    city.registry.correct_death(deed, date(2026, 1, 2))
     assert city.assert_mended(DEATHS).inserted == 1
     assert nik in {row[0] for row in city.records(DEATHS)}
 
