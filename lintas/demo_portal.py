@@ -26,6 +26,12 @@ WITH_CONSENT = "bantuan-usaha-mikro"
 """The one practice service that rests on consent; the others rest on a public task."""
 
 MARKS = {"met": "[green]✓[/green]", "not_met": "[red]✗[/red]", "conflict": "[red]≠[/red]"}
+NOT_KNOWN = {
+    "unknown": "unknown",
+    "stale": "unknown (overdue)",
+    "source_down": "unknown (source down)",
+    "conflict": "conflict",
+}
 
 
 class PortalStory:
@@ -165,7 +171,7 @@ def _line(outcome: Mapping[str, Any]) -> str:
     instrument = outcome["legal_instrument"]
     rests_on = "illustrative" if instrument.get("illustrative") else instrument.get("title", "")
     mark = MARKS.get(outcome["outcome"], "[yellow]?[/yellow]")
-    word = "" if outcome["outcome"] in {"met", "not_met"} else f"[yellow]{outcome['outcome']}[/yellow]: "
+    word = f"[yellow]{NOT_KNOWN[outcome['outcome']]}[/yellow]: " if outcome["outcome"] in NOT_KNOWN else ""
     detail = " · ".join(part for part in (sources or "the application itself", rests_on) if part)
     return f"{mark} {word}{outcome['reason']['en']} [dim]{detail}[/dim]"
 

@@ -163,7 +163,7 @@ def sync_table(found: Sequence[SyncProgress]) -> "Table":
     """The figures of several syncs, a line each."""
     from rich.table import Table
 
-    table = Table(box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("dataset", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for heading in _HEADINGS:
