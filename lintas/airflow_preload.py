@@ -15,6 +15,8 @@ MODULES = (
     "records.sync",
     "connectors.sql",
     "connectors.rest",
+    "connectors.files",
+    "connectors.fhir",
     "connectors.files_csv",
     "connectors.files_sftp",
     "connectors.files_xlsx",

@@ -93,3 +93,21 @@ def test_the_reference_page_is_the_one_the_code_makes():
     from foundation.documentation import settings_markdown
 
     assert (ROOT / "docs" / "reference" / "settings.md").read_text() == settings_markdown()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://redis:6379/0", "http://localhost", "rediss://:hunter2@redis:6379/0", "rediss://"]
+)
+def test_a_broker_is_reached_under_tls_and_its_password_is_no_part_of_its_url(url):
+    with pytest.raises(ValidationError) as caught:
+        Settings(broker_url=url)
+    problems = [problem["msg"] for problem in caught.value.errors(include_input=False)]
+    assert not any("hunter2" in problem for problem in problems)
+
+
+def test_celery_without_a_broker_is_named_among_the_problems(monkeypatch):
+    monkeypatch.setenv("LINTAS_AIRFLOW_EXECUTOR", "celery")
+    with pytest.raises(SettingsInvalid, match="LINTAS_BROKER_URL"):
+        load_settings()
+    monkeypatch.setenv("LINTAS_BROKER_URL", "redis://localhost:6379/0")
+    assert load_settings().broker_url == "redis://localhost:6379/0"
