@@ -1,4 +1,4 @@
-"""One running bus for all journeys: real PostgreSQL, Airflow, API over TLS, sequencer, and two agencies.
+"""One running bus for all journeys: real PostgreSQL, Airflow, API, sequencer, dispatcher, and four agencies.
 
 It takes half a minute to start, so it is started once a session; journeys leave its data as they like, and
 begin with what they need. The agencies run in this process, so that a journey can change them.
@@ -23,7 +23,7 @@ from foundation.database import Role
 from foundation.installation import Installation
 from foundation.settings import Settings
 from lintas.airflow import AirflowApi, AirflowInstallation
-from lintas.practice import PORTAL, introduce_practice_agencies, portal_keyring
+from lintas.practice import PORTAL, PORTALS, introduce_practice_agencies, portal_keyring
 from lintas.practice_agencies import write_agencies
 from lintas.processes import bus_processes
 from lintas.supervisor import ProcessState, Supervisor
@@ -31,10 +31,11 @@ from lintas.sync_report import BatchFigures, figures_of_run
 from sandbox.agencies import PracticeAgencies, start
 from sandbox.fixed_people import PracticePerson
 from sandbox.portal import Portal
+from schemas.contracts import load_contracts
 
 PEOPLE = 1200
 SERVICE = "bantuan-usaha-mikro"
-DATASETS = ("dukcapil-mojokerto/persons", "dukcapil-mojokerto/deaths", "kpp-mojokerto/tax-standing")
+DATASETS = tuple(contract.id for contract in load_contracts(None))
 
 
 @dataclass
@@ -59,13 +60,18 @@ class Bus:
     def sync(self, dataset: str) -> BatchFigures:
         return self.finish(dataset, self.trigger(dataset))
 
-    def portal(self) -> Portal:
+    def portal(self, system: str = PORTAL) -> Portal:
         return Portal(
             f"https://127.0.0.1:{self.settings.api_port}",
             self.installation.authority.ca_path,
-            PORTAL,
-            portal_keyring(self.installation).current("auth"),
+            system,
+            portal_keyring(self.installation, system).current("auth"),
         )
+
+    def portal_for(self, service: str) -> Portal:
+        """The portal at which people apply for a service."""
+        (found,) = [each.system_id for each in PORTALS if service in each.services]
+        return self.portal(found)
 
     def query(self, statement: str, *parameters: Any, role: Role = Role.AUDITOR) -> list[tuple[Any, ...]]:
         with self.installation.database.connect(role) as connection:

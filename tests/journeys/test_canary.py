@@ -51,7 +51,11 @@ def use_and_misuse(bus: Any, person: Any) -> None:
     with bus.portal() as portal:
         portal.give_consent(SERVICE, applicant)
         answer = portal.verify(
-            SERVICE, applicant, {"amount_requested": 1}, wait=5, case_number=f"K-{person.nik}"
+            SERVICE,
+            applicant,
+            {"amount_requested": 1, "business_nib": person.nib},
+            wait=5,
+            case_number=f"K-{person.nik}",
         )
         portal.read(answer.answer_id)
         portal.who_used(applicant)
@@ -64,7 +68,12 @@ def use_and_misuse(bus: Any, person: Any) -> None:
             with contextlib.suppress(LintasError):
                 portal.verify(SERVICE, wrong, {"amount_requested": person.nik, person.name: 1})
         with contextlib.suppress(LintasError):
-            portal.verify(SERVICE, applicant, {"amount_requested": 1}, purpose="credit-scoring")
+            portal.verify(
+                SERVICE,
+                applicant,
+                {"amount_requested": 1, "business_nib": person.nib},
+                purpose="credit-scoring",
+            )
         with contextlib.suppress(LintasError):
             portal.call("GET", "/v1/verifications/not-an-id")
     registry = RegistryMutations(bus.agencies.registry)

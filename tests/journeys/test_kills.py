@@ -114,7 +114,9 @@ def test_a_killed_sequencer_is_replaced_and_no_entry_is_missing_or_doubled(synce
         for number in range(12):
             if number == 4:
                 os.kill(synced.process("sequencer").pid, signal.SIGKILL)
-            portal.verify(SERVICE, applicant(), {"amount_requested": 1_000_000})
+            portal.verify(
+                SERVICE, applicant(), {"amount_requested": 1_000_000, "business_nib": FIXED.verified.nib}
+            )
     wait_until(lambda: synced.status_of("sequencer").state == "healthy" and drained(synced))
     assert synced.entries("exchange.answered") == before + 12
     assert verify_installation(synced.installation).intact
@@ -128,7 +130,7 @@ def drained(bus: Any) -> bool:
 def test_a_killed_api_answers_each_question_once(synced: Any) -> None:
     keys = [f"journey-{uuid.uuid4().hex}" for _ in range(24)]
     before = synced.entries("exchange.answered")
-    claims = {"amount_requested": 1_000_000}
+    claims = {"amount_requested": 1_000_000, "business_nib": FIXED.verified.nib}
     with synced.portal() as portal:
         portal.give_consent(SERVICE, applicant())
         killer = threading.Timer(0.4, lambda: os.kill(synced.process("api").pid, signal.SIGKILL))
@@ -148,7 +150,9 @@ def test_a_killed_database_comes_back_with_everything_that_was_committed(synced:
     server = synced.installation.database.server
     with synced.portal() as portal:
         portal.give_consent(SERVICE, applicant())
-        answer = portal.verify(SERVICE, applicant(), {"amount_requested": 1_000_000})
+        answer = portal.verify(
+            SERVICE, applicant(), {"amount_requested": 1_000_000, "business_nib": FIXED.verified.nib}
+        )
     os.kill(server.pid, signal.SIGKILL)
     wait_until(lambda: server.is_running)
     wait_until(lambda: all(each.state == "healthy" for each in synced.group.status()), 150)

@@ -1,4 +1,4 @@
-"""The whole path: two agencies in, one application verified, every exchange provable."""
+"""The whole path: four agencies in, one application verified, every exchange provable."""
 
 import subprocess
 import sys
@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from foundation.database import Role
+from sandbox.applications import APPLICATIONS
 from sandbox.fixed_people import FIXED
+from sandbox.mutations import RegistryMutations
 from sandbox.portal import PortalRefused
+from sandbox.webhook_receiver import WebhookReceiver
+from verification.webhooks import register
 
 pytestmark = [pytest.mark.journey, pytest.mark.airflow, pytest.mark.xdist_group("journeys")]
 
@@ -21,7 +26,8 @@ def applicant(person: Any) -> dict[str, str]:
 
 def ask(portal: Any, person: Any, **further: Any) -> Any:
     portal.give_consent("bantuan-usaha-mikro", applicant(person))
-    return portal.verify("bantuan-usaha-mikro", applicant(person), {"amount_requested": 1_000_000}, **further)
+    claims = {"amount_requested": 1_000_000, "business_nib": person.nib}
+    return portal.verify("bantuan-usaha-mikro", applicant(person), claims, **further)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,44 @@ def test_each_practice_person_gets_the_answer_that_their_records_call_for(
     if criterion is not None:
         assert answer.outcomes[criterion] == outcome
         assert answer.content["referral"] is not None
+
+
+@pytest.mark.parametrize("name", ["aid-verified", "police-lapsed", "card-verified", "aid-birth-dates-differ"])
+def test_each_portal_gets_its_answers_over_the_running_bus(synced: Any, name: str) -> None:
+    application = APPLICATIONS[name]
+    with synced.portal_for(application.service) as portal:
+        if application.service == "bantuan-usaha-mikro":
+            portal.give_consent(application.service, applicant(application.applicant))
+        answer = portal.verify(application.service, applicant(application.applicant), application.claims)
+    assert answer.verdict == application.expected
+    if application.criterion:
+        assert answer.outcomes[application.criterion] == application.outcome
+
+
+def test_a_death_reaches_the_portal_whose_answer_relied_on_the_life(synced: Any) -> None:
+    person = FIXED.dies_later
+    receiver = WebhookReceiver(synced.installation.authority, lambda: bus_keys)
+    with synced.portal() as portal:
+        bus_keys = portal.bus_keys
+        receiver.start()
+        try:
+            with synced.installation.database.connect(Role.STEWARD) as connection:
+                ca = synced.installation.authority.ca_pem
+                register(
+                    connection, "palapa-mojo", receiver.url, by="walidata-01", ca_pem=ca, is_operator=True
+                )
+            answer = ask(portal, person)
+            assert answer.verdict == "verified"
+            RegistryMutations(synced.agencies.registry).new_death(person.nik)
+            assert synced.sync("dukcapil-mojokerto/deaths").published == 1
+            (notice,) = [
+                each for each in receiver.wait_for(1, timeout=60) if each.data["answer"] == answer.answer_id
+            ]
+            again = portal.read(notice.data["review"])
+        finally:
+            receiver.stop()
+    assert (again.verdict, again.outcomes["alive"]) == ("refer", "not_met")
+    assert receiver.refused == []
 
 
 def test_a_purpose_that_nobody_agreed_to_is_denied_and_logged(synced: Any) -> None:
@@ -111,8 +155,6 @@ def test_a_second_run_changes_nothing_and_says_so(synced: Any) -> None:
 
 
 def test_a_death_published_a_moment_ago_counts_at_once(synced: Any) -> None:
-    from sandbox.mutations import RegistryMutations
-
     person = FIXED.denied
     RegistryMutations(synced.agencies.registry).new_death(person.nik)
     with synced.portal() as portal:

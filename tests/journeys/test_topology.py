@@ -218,7 +218,10 @@ def test_both_api_processes_answer_from_the_same_log(synced: Deployment) -> None
     with synced.portal() as one, synced.portal() as other:  # each has a connection of its own
         one.give_consent(SERVICE, applicant)
         answers = [
-            portal.verify(SERVICE, applicant, {"amount_requested": 1_000_000}) for portal in (one, other)
+            portal.verify(
+                SERVICE, applicant, {"amount_requested": 1_000_000, "business_nib": FIXED.verified.nib}
+            )
+            for portal in (one, other)
         ]
         for answer, portal in zip(answers, (other, one), strict=True):
             assert portal.read(answer.answer_id).verdict == answer.verdict
