@@ -99,15 +99,15 @@ _TOUCHED = """
 WITH touched AS MATERIALIZED (
     SELECT record_id FROM records.change_feed
      WHERE transaction = pg_current_xact_id() AND dataset_id = %(dataset)s
-    UNION
+    UNION ALL
     SELECT record_id FROM {mine} WHERE %(everything)s AND dataset = %(dataset)s
-), spoken AS MATERIALIZED (
-    SELECT t.record_id, t.{subject} AS subject, {fields}
-      FROM touched JOIN {mine} t USING (record_id)
-     WHERE t.{subject} IS NOT NULL AND (t.valid_to IS NULL OR t.valid_to > %(today)s)
+), spoken AS (
+    SELECT t.record_id, t.{subject} AS subject, {fields} FROM {mine} t
+     WHERE t.dataset = %(dataset)s AND (%(everything)s OR t.batch_id = %(batch)s)
+       AND t.{subject} IS NOT NULL AND (t.valid_to IS NULL OR t.valid_to > %(today)s)
 )
 """
-"""What the batch touched, closed records among it, and what of it holds today."""
+"""What the batch touched, closed records among it, and what it says that holds today."""
 
 
 @lru_cache(maxsize=64)
@@ -210,12 +210,17 @@ def _doubling(mine: DatasetShape) -> bytes:
     """
     query = sql.SQL(
         _TOUCHED  # noqa: S608 - constant text
-        + """, alike AS MATERIALIZED (
+        + """, twice AS MATERIALIZED (
+            SELECT birth_date, lower(name) AS spelled FROM {mine}
+             WHERE dataset = %(dataset)s AND (valid_to IS NULL OR valid_to > %(today)s)
+             GROUP BY 1, 2 HAVING count(*) > 1
+        ), alike AS MATERIALIZED (
             SELECT least(s.record_id, t.record_id) AS record_id,
                    greatest(s.record_id, t.record_id) AS other_record_id,
                    CASE WHEN bool_or(s.mother_nik = t.mother_nik) THEN 'same-mother'
                         ELSE 'same-family' END AS why
-              FROM spoken s JOIN {mine} t ON t.birth_date = s.birth_date AND lower(t.name) = lower(s.name)
+              FROM twice w JOIN spoken s ON s.birth_date = w.birth_date AND lower(s.name) = w.spelled
+              JOIN {mine} t ON t.birth_date = w.birth_date AND lower(t.name) = w.spelled
                AND t.{subject} <> s.subject AND t.sex = s.sex
                AND t.birth_place IS NOT DISTINCT FROM s.birth_place
                AND (t.mother_nik = s.mother_nik OR t.family_card_number = s.family_card_number)
