@@ -23,7 +23,7 @@ def register(agreements: typer.Typer) -> None:
 
 def draft(
     terms: Annotated[Path, typer.Argument(help="The terms, as YAML or JSON.")],
-    out: Annotated[Path, typer.Option(help="Where the exact bytes to sign are written.")],
+    output: Annotated[Path, typer.Option(help="Where the exact bytes to sign are written.")],
     after: Annotated[
         Path | None, typer.Option(help="The revision before, when this one revises an agreement.")
     ] = None,
@@ -32,20 +32,20 @@ def draft(
     """Check terms and write the exact bytes that both sides sign; needs no bus."""
     from lintas.agreement_desk import draft as write_draft
 
-    print_fields(write_draft(terms, out, after=after), as_json=as_json)
+    print_fields(write_draft(terms, output, after=after), as_json=as_json)
 
 
 def sign(
     revision: RevisionFile,
     keys: Annotated[Path, typer.Option(help="Folder of the agency's own key ring.")],
-    out: Annotated[Path, typer.Option(help="Where the signature is written.")],
+    output: Annotated[Path, typer.Option(help="Where the signature is written.")],
     name: Annotated[str, typer.Option(help="Name of the key in the ring.")] = "agreement",
     as_json: AsJson = False,
 ) -> None:
     """Sign a revision at home, with the agency's own key; needs no bus."""
     from lintas.agreement_desk import sign_file
 
-    print_fields(sign_file(revision, keys, name, out), as_json=as_json)
+    print_fields(sign_file(revision, keys, name, output), as_json=as_json)
 
 
 def publish(

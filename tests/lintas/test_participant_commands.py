@@ -76,11 +76,11 @@ def drafted(desk, tmp_path):
     }
     (tmp_path / "terms.yaml").write_text(yaml.safe_dump(terms))
     told(
-        desk("agreements", "draft", str(tmp_path / "terms.yaml"), "--out", str(tmp_path / "pks-1"), "--json")
+        desk("agreements", "draft", str(tmp_path / "terms.yaml"), "--output", str(tmp_path / "pks-1"), "--json")
     )
     for agency in (REGISTRY, OFFICE):
         words = ("agreements", "sign", str(tmp_path / "pks-1"), "--keys", str(tmp_path / agency))
-        told(desk(*words, "--out", str(tmp_path / f"{agency}.sig"), "--json"))
+        told(desk(*words, "--output", str(tmp_path / f"{agency}.sig"), "--json"))
 
 
 def published(desk, tmp_path, provider=REGISTRY, officer="operator-01"):
