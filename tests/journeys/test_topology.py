@@ -82,12 +82,17 @@ class Deployment:
         with self.installation.database.connect(Role.AUDITOR) as connection:
             return connection.execute(statement, parameters).fetchall()
 
+    def persons(self) -> int:
+        return self._count("SELECT count(*) FROM records.person_v1")
+
     def entries(self, kind: str) -> int:
         """Entries of a kind, whether they are numbered already or wait in the outbox."""
+        numbered = self._count("SELECT count(*) FROM audit.entries WHERE kind = %s", kind)
+        return numbered + self._count("SELECT count(*) FROM audit.outbox WHERE kind = %s", kind)
+
+    def _count(self, statement: str, *parameters: Any) -> int:
         with self.installation.database.admin(self.installation.settings.database_name) as connection:
-            numbered = connection.execute("SELECT count(*) FROM audit.entries WHERE kind = %s", [kind])
-            waiting = connection.execute("SELECT count(*) FROM audit.outbox WHERE kind = %s", [kind])
-            return int(numbered.fetchone()[0]) + int(waiting.fetchone()[0])
+            return int(connection.execute(statement, parameters).fetchone()[0])
 
     def busy_worker(self) -> str:
         """The worker that has a task in its hands now, as Celery tells it."""
@@ -188,7 +193,7 @@ def synced(deployment: Deployment) -> Deployment:
 
 def test_a_sync_survives_the_kill_of_its_worker_and_nothing_is_doubled(synced: Deployment) -> None:
     before = {kind: synced.entries(kind) for kind in ("sync.started", "sync.completed")}
-    (records,) = synced.rows("SELECT count(*) FROM records.person_v1 ")
+    records = synced.persons()
     with publishing_locked(synced, PERSONS):
         run_id = synced.trigger(PERSONS)
         wait_until(lambda: synced.airflow.task_states(dag_of(PERSONS), run_id)["publish"] == "running")
@@ -198,7 +203,7 @@ def test_a_sync_survives_the_kill_of_its_worker_and_nothing_is_doubled(synced: D
     (batch,) = synced.rows("SELECT attempt FROM records.batch WHERE run_id = %s", run_id)
     assert batch[0] > 1, "no later attempt took over"
     assert {kind: synced.entries(kind) - count for kind, count in before.items()} == dict.fromkeys(before, 1)
-    assert synced.rows("SELECT count(*) FROM records.person_v1") == [records]
+    assert synced.persons() == records
     synced.topology.bus.wait_healthy(WORKERS, timeout=120)
 
 
