@@ -44,6 +44,7 @@ def _held_batch(installation):
                         "record_type": "Person",
                         "columns": [],
                         "order_columns": [],
+                        "comparable": [],
                         "closed_world": False,
                         "freshness": "1 day",
                         "mode": "copy",
@@ -76,6 +77,28 @@ def test_a_held_batch_is_listed_with_its_broken_rules_and_its_whole_id(steward_h
     assert _run("batches", "list", "--status", "published").stdout.strip() == "no batch yet"
 
 
+def test_a_batch_is_reported_with_a_page_that_holds_no_value(steward_home):
+    _held_batch(steward_home)
+    told = json.loads(_run("batches", "report", BATCH, "--json").stdout)
+    assert (told["dataset"], told["status"], told["verdict"]) == ("a/b", "held", "not assessed")
+    page = steward_home.home / "data-docs" / "a" / "b" / f"{BATCH}.html"
+    assert told["page"] == str(page)
+    assert page.read_text().startswith("<!doctype html>")
+    assert "not assessed" in _run("batches", "report", BATCH).stdout
+
+
+def test_lists_of_contradictions_say_when_there_are_none(steward_home):
+    for words in (("conflicts", "list"), ("conflicts", "duplicates")):
+        assert _run(*words).stdout.strip() == "none"
+    assert json.loads(_run("identity", "link", "--json").stdout) == {"linked": 0}
+
+
+def test_a_repair_of_another_kind_is_refused_before_anything_is_opened(steward_home):
+    words = ("quarantine", "repair", "a/b", "--rule", "guess", "--column", "kbli")
+    result = _run(*words, "--officer", "walidata-01", "--reason", "x")
+    assert result.exit_code == 2
+
+
 def test_a_steward_rejects_a_held_batch_and_the_log_says_who_and_why(steward_home):
     _held_batch(steward_home)
     words = ("batches", "reject", BATCH, "--officer", "walidata-01", "--reason", "the file was cut")
@@ -96,6 +119,9 @@ def test_a_steward_rejects_a_held_batch_and_the_log_says_who_and_why(steward_hom
         ("quarantine", "replay", "a/b", "1"),
         ("quarantine", "discard", "1"),
         ("quarantine", "show", "1"),
+        ("quarantine", "repair", "a/b", "--rule", "pad", "--column", "kbli", "--length", "5", "--preview"),
+        ("quarantine", "return", "a/b", "--output", "returned.csv"),
+        ("conflicts", "show", "1"),
     ],
     ids=lambda words: " ".join(words[:2]),
 )
