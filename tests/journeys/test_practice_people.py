@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from sandbox import FIXED
 from sandbox import agencies as practice
 from sandbox.agencies import PracticeAgencies
 from sandbox.applications import APPLICATIONS, Application, aid
-from sandbox.datasets import DATASETS, DEATHS, LICENSES
+from sandbox.datasets import COVERAGE, DATASETS, DEATHS, LICENSES, PERSONS, TAX
 from sandbox.licensing_mutations import LicensingMutations
 from sandbox.mutations import RegistryMutations
 from sandbox.practice_person import AID, PracticePerson
@@ -52,6 +52,7 @@ class FourAgencies:
     installation: Installation
     agencies: PracticeAgencies
     context: AnsweringContext
+    first: dict[str, SyncReport] = field(default_factory=dict)
 
     def sync(self, dataset: str) -> SyncReport:
         contracts = {each.id: each for each in load_contracts(self.installation.settings.contracts)}
@@ -106,8 +107,8 @@ def four(
             context = AnsweringContext.open(installation)
             try:
                 found = FourAgencies(installation, running, context)
-                reports = {dataset: found.sync(dataset) for dataset in DATASETS}
-                assert [dataset for dataset, report in reports.items() if not report.published] == []
+                found.first = {dataset: found.sync(dataset) for dataset in DATASETS}
+                assert [dataset for dataset, report in found.first.items() if not report.published] == []
                 yield found
             finally:
                 context.close()
@@ -117,6 +118,14 @@ def four(
         shapes.forget()
         database_copies.give_back(name)
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_what_was_injected_is_what_is_quarantined(four: FourAgencies, dataset: str) -> None:
+    population, report = four.agencies.population, four.first[dataset]
+    bad = {error.row for error in population.errors if error.dataset == dataset and error.rejected}
+    assert (report.read, report.quarantined) == (population.table(dataset).height, len(bad)), report.reasons
+    assert report.inserted == report.read - report.quarantined
 
 
 @pytest.mark.parametrize("name", sorted(set(APPLICATIONS) - {"aid-licenses-overdue", "aid-dies-later"}))
@@ -160,3 +169,32 @@ def test_a_list_of_licenses_that_stays_away_leaves_it_open_whether_a_business_ma
 def test_a_number_that_two_people_bear_is_nobodys(four: FourAgencies) -> None:
     with pytest.raises(SubjectNotMatched):
         four.ask(aid(FIXED.shared_nik))
+
+
+ASKED_LIVE = (PERSONS, DEATHS, COVERAGE, TAX)
+
+
+def test_registers_that_are_overdue_are_asked_live_in_sql_rest_and_fhir(four: FourAgencies) -> None:
+    _age(four, "-")
+    try:
+        for name in ("police-verified", "police-lapsed", "aid-verified", "aid-tax-not-valid"):
+            application = APPLICATIONS[name]
+            given = four.ask(application)
+            outcomes = {each["criterion"]: each["outcome"] for each in given["outcomes"]}
+            assert given["verdict"] == application.expected, outcomes
+            seen = [source for each in given["outcomes"] for source in each["evidence"]]
+            assert {source["dataset"] for source in seen if source["live"]} == {
+                source["dataset"] for source in seen if source["dataset"] in ASKED_LIVE
+            }
+    finally:
+        _age(four, "+")
+
+
+def _age(four: FourAgencies, sign: str) -> None:
+    """Let the last reading of the registers lie a year back, or undo it."""
+    with four.installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute(
+            f"UPDATE records.dataset_state SET source_time = source_time {sign} interval '400 days'"
+            " WHERE dataset_id = ANY(%s)",
+            [list(ASKED_LIVE)],
+        )
