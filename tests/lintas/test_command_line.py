@@ -40,6 +40,7 @@ def leaves() -> dict[str, object]:
         return {
             name: leaf
             for key, child in children.items()
+            if not child.hidden  # an alias of another one
             for name, leaf in walk(child, f"{path} {key}".strip()).items()
         }
 
