@@ -1,4 +1,4 @@
-"""TLS for the embedded PostgreSQL as PostgreSQL itself negotiates it, for clients that ask before they encrypt.
+"""TLS for the embedded PostgreSQL as PostgreSQL negotiates it, for clients that ask before they encrypt.
 
 The embedded server is built without OpenSSL; the server of a deployment is not.
 """

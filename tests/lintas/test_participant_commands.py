@@ -75,9 +75,8 @@ def drafted(desk, tmp_path):
         "retention_days": 30,
     }
     (tmp_path / "terms.yaml").write_text(yaml.safe_dump(terms))
-    told(
-        desk("agreements", "draft", str(tmp_path / "terms.yaml"), "--output", str(tmp_path / "pks-1"), "--json")
-    )
+    words = ("agreements", "draft", str(tmp_path / "terms.yaml"), "--output", str(tmp_path / "pks-1"))
+    told(desk(*words, "--json"))
     for agency in (REGISTRY, OFFICE):
         words = ("agreements", "sign", str(tmp_path / "pks-1"), "--keys", str(tmp_path / agency))
         told(desk(*words, "--output", str(tmp_path / f"{agency}.sig"), "--json"))
