@@ -109,6 +109,8 @@ def load_frame(connection: psycopg.Connection, name: str, frame: pl.DataFrame) -
 
 
 def _sql_type(kind: pl.DataType) -> str:
+    if isinstance(kind, pl.Datetime):
+        return "timestamptz" if kind.time_zone else "timestamp"
     plain: dict[type[pl.DataType], str] = {
         pl.Boolean: "boolean",
         pl.Int16: "int2",
@@ -116,7 +118,6 @@ def _sql_type(kind: pl.DataType) -> str:
         pl.Int64: "int8",
         pl.Float64: "float8",
         pl.Date: "date",
-        pl.Datetime: "timestamptz",
         pl.Decimal: "numeric",
     }
     return plain.get(kind.base_type(), "text")  # type: ignore[call-overload, no-any-return]
