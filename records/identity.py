@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -123,7 +123,7 @@ def confirm(
             keys = vault.handle_for("nik", applicant.nik.value)
             link_by_identifier(connection, keys, applicant.nik.value, now)
         elif not refused:
-            _count_failure(connection, tag, consumer, now)
+            count_attempt(connection, [tag], consumer, now)
     if refused:
         raise _too_many()
     if keys is None:
@@ -135,23 +135,53 @@ def confirm(
 
 
 def require_attempts_left(
-    connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime
+    connection: psycopg.Connection[Any], tags: Sequence[bytes], consumer: str, now: datetime
 ) -> None:
-    """Refuse a consumer that named a number, or numbers over all, too often in vain.
+    """Refuse a consumer that tried too often in vain, one of these or over all.
+
+    Others who try one of these at the same moment wait for the transaction to end, so that all are counted.
+
+    Args:
+        connection: In the transaction in which `count_attempt` counts.
+        tags: What an attempt counts on: the number named, the applicant who names it.
+        consumer: The agency that asks.
+        now: The moment.
 
     Raises:
         TooManyAttempts: When it did.
     """
-    asked = {"tag": tag, "consumer": consumer, "since": now - ATTEMPT_WINDOW}
-    row = connection.execute(f"SELECT {_FAILURES}", asked).fetchone()
-    if row is not None and (row[0] >= ATTEMPTS or row[1] >= CONSUMER_ATTEMPTS):
-        raise _too_many()
+    asked = {"consumer": consumer, "since": now - ATTEMPT_WINDOW}
+    for tag in sorted(tags):
+        _one_attempt_at_a_time(connection, tag, consumer)
+    for tag in tags:
+        row = connection.execute(f"SELECT {_FAILURES}", {**asked, "tag": tag}).fetchone()
+        if row is not None and (row[0] >= ATTEMPTS or row[1] >= CONSUMER_ATTEMPTS):
+            raise _too_many()
 
 
-def count_attempt(connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime) -> None:
-    """Count, and commit, that a consumer named a number in vain; call it outside a transaction."""
-    with pipelines.transaction(connection):
-        _count_failure(connection, tag, consumer, now)
+def count_attempt(
+    connection: psycopg.Connection[Any],
+    tags: Sequence[bytes],
+    consumer: str,
+    now: datetime,
+    *,
+    counts_over_all: bool = True,
+) -> None:
+    """Count an attempt in vain, in the caller's transaction.
+
+    Args:
+        connection: In a transaction, after `require_attempts_left`.
+        tags: What it counts on.
+        consumer: The agency that asks.
+        now: The moment.
+        counts_over_all: Whether it brings the consumer nearer to being refused whatever it asks about.
+    """
+    counted = {"consumer": consumer, "now": now, "since": now - ATTEMPT_WINDOW}
+    for tag in sorted(tags):
+        connection.execute(_COUNT_ON_NUMBER, {**counted, "tag": tag})
+    connection.execute("SELECT identity.forget_attempts(%(since)s)", counted)
+    if counts_over_all:
+        connection.execute(_COUNT_OVER_ALL, counted)  # last: all failures of a consumer wait for this row
 
 
 def _too_many() -> TooManyAttempts:
@@ -347,14 +377,6 @@ def _one_attempt_at_a_time(connection: psycopg.Connection[Any], tag: bytes, cons
     """Many attempts at once must not all see the count that was there before the first of them failed."""
     key = hashlib.sha256(b"attempt\x00" + tag + consumer.encode()).digest()[:8]
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(key, signed=True)])
-
-
-def _count_failure(connection: psycopg.Connection[Any], tag: bytes, consumer: str, now: datetime) -> None:
-    """Count a failure on the number and over all, and forget a few that count no longer."""
-    counted = {"tag": tag, "consumer": consumer, "now": now, "since": now - ATTEMPT_WINDOW}
-    connection.execute(_COUNT_ON_NUMBER, counted)
-    connection.execute("SELECT identity.forget_attempts(%(since)s)", counted)
-    connection.execute(_COUNT_OVER_ALL, counted)  # last: all failures of a consumer wait for this row
 
 
 _ONE_MORE = """

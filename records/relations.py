@@ -231,14 +231,15 @@ def _usable(state: _State, now: datetime) -> bool:
 
 
 def _guardianship(rows: Sequence[_Row], guardian: str, today: date) -> _Finding:
-    """A minor's mother or father by deed or registry, or the head of the family card they stand on."""
+    """A minor's mother or father by deed or registry, or the head of the family card they stand on.
+
+    That registers contradict each other about a child is told only to whom some record shows as the guardian.
+    """
     children, births = _of(rows, "child"), _of(rows, "birth")
-    if any(row.disputed for row in (*children, *births)):  # the age is not certain
-        return _Finding((), contradicted=True)
     dates = {row.values["birth_date"] for row in (*children, *births)}
-    if len(children) > 1 or len(dates) > 1:  # two persons with one NIK, or two days of birth
-        return _Finding((), contradicted=True)
-    if not dates or _age(date.fromisoformat(dates.pop()), today) >= MAJORITY:
+    # the age is not certain, or two persons bear one NIK
+    contradicted = len(children) > 1 or len(dates) > 1 or any(row.disputed for row in (*children, *births))
+    if not dates or (not contradicted and _age(date.fromisoformat(dates.pop()), today) >= MAJORITY):
         return _Finding((), known=bool(children or births))
     proofs: list[_Proof] = [("birth-deed", (row,)) for row in births if guardian in _parents(row)]
     proofs += [("parent-in-registry", (row,)) for row in children if guardian in _parents(row)]
@@ -246,6 +247,8 @@ def _guardianship(rows: Sequence[_Row], guardian: str, today: date) -> _Finding:
         if child.values["relationship_to_head"] in _WARDS:
             card = child.values["family_card_number"]
             proofs += [("head-of-family", (child, row)) for row in _heads(rows, guardian, card)]
+    if contradicted:
+        return _Finding((), contradicted=bool(proofs), known=bool(children))
     return _Finding(tuple(proofs), known=bool(children))
 
 

@@ -1,18 +1,19 @@
 """For whom and for which business an applicant speaks: proven by identifiers, or nothing is said of them.
 
 Invariant: evidence about another person or about a business is read only after open and fresh records have
-shown that the applicant is their guardian or its owner. Attempts that show nothing are counted like failures
-of a second element, so that nobody learns by trying whose child or business a number names.
+shown that the applicant is their guardian or its owner. Attempts that show nothing are counted, by the number
+named and by the applicant who names it, so that nobody learns by trying whose child or business it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from foundation.errors import Refused
+from foundation import pipelines
+from records.errors import TooManyAttempts
 from records.evidence import About, EvidenceStatus
 from records.identity import ConfirmedSubject, count_attempt, require_attempts_left
 from records.relations import RelationEvidence, RelationTarget, relation_evidence
@@ -22,6 +23,9 @@ from verification.catalogue import OTHER_PERSON, Service
 from verification.context import Session
 from verification.exchange import log_undecided
 
+_OVER_ALL = frozenset({EvidenceStatus.ABSENT, EvidenceStatus.UNKNOWN})
+_WHO_NAMES = "who names a number: "
+"""Tells the tag on which an applicant's attempts count from the tag of the applicant's own number."""
 _HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
@@ -89,22 +93,39 @@ def relate(
         target = RelationTarget.tagged(named.kind, named.value, tags)
         tag = tags.subject(named.value)
         if is_counted:
-            _require_attempts_left(session, service, subject, tag, at)
-        shown = relation_evidence(session.connection, subject, relation, target, now=at)
-        if is_counted and shown.status in (EvidenceStatus.ABSENT, EvidenceStatus.UNKNOWN):
-            count_attempt(session.connection, tag, session.asker.agency, at)
+            counted_on = (tag, tags.subject(f"{_WHO_NAMES}{subject.nik.value}"))
+            shown = _attempt(session, service, subject, relation, target, counted_on, at)
+        else:
+            shown = relation_evidence(session.connection, subject, relation, target, now=at)
         found[relation] = Related(relation, named, tag, shown, horizon[0] if horizon else None)
     return found
 
 
-def _require_attempts_left(
-    session: Session, service: Service, subject: ConfirmedSubject, tag: bytes, at: datetime
-) -> None:
+def _attempt(  # noqa: PLR0917 - what an attempt is
+    session: Session,
+    service: Service,
+    subject: ConfirmedSubject,
+    relation: str,
+    target: RelationTarget,
+    counted_on: Sequence[bytes],
+    at: datetime,
+) -> RelationEvidence:
+    """Look a relation up, and count it unless it was shown: by number named and by who names it.
+
+    What fails because a register is overdue counts on both, too, but locks nobody else out.
+    """
+    consumer = session.asker.agency
     try:
-        require_attempts_left(session.connection, tag, session.asker.agency, at)
-    except Refused as refusal:
+        with pipelines.transaction(session.connection):
+            require_attempts_left(session.connection, counted_on, consumer, at)
+            shown = relation_evidence(session.connection, subject, relation, target, now=at)
+            if shown.status is not EvidenceStatus.PRESENT:
+                over_all = shown.status in _OVER_ALL
+                count_attempt(session.connection, counted_on, consumer, at, counts_over_all=over_all)
+    except TooManyAttempts as refusal:
         log_undecided(session, service.definition.purpose, service.identifier, refusal, subject.keys)
         raise
+    return shown
 
 
 def other_person(session: Session, related: Mapping[str, Related]) -> ConfirmedSubject | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -96,12 +97,61 @@ def test_a_number_of_nobody_looks_like_a_strangers_child(context: AnsweringConte
 def test_trying_numbers_ends_soon(city: City, context: AnsweringContext) -> None:
     for _ in range(5):
         asks(context, SITI)
-    with pytest.raises(TooManyAttempts):
-        asks(context, SITI)
-    assert asks(context, SITI, UNKNOWN_CHILD).content["verdict"] == "refer"
-    (refused,) = city.entries("exchange.refused")
+    for asker in (SITI, BUDI):
+        with pytest.raises(TooManyAttempts):
+            asks(context, asker)
+    assert asks(context, BUDI, UNKNOWN_CHILD).content["verdict"] == "refer"
+    refused, _ = city.entries("exchange.refused")
     assert refused["details"]["problem"] == "too-many-attempts"
     assert len(refused["subjects"]) == 1
+
+
+def test_one_applicant_names_few_numbers_and_locks_out_nobody_else(
+    city: City, context: AnsweringContext
+) -> None:
+    for number in range(5):
+        asks(context, SITI, f"35760215081800{90 + number}")
+    with pytest.raises(TooManyAttempts):
+        asks(context, SITI, UNKNOWN_CHILD)
+    assert asks(context, BUDI, UNKNOWN_CHILD).content["verdict"] == "refer"
+    assert asks(context).content["verdict"] == "verified"
+
+
+def test_attempts_made_at_once_are_all_counted(context: AnsweringContext) -> None:
+    def attempt(number: int) -> bool:
+        try:
+            asks(context, SITI, f"35760215081800{80 + number}")
+        except TooManyAttempts:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as several:
+        assert sum(several.map(attempt, range(12))) == 5
+
+
+def test_what_is_wrong_with_a_strangers_child_is_not_told(city: City, context: AnsweringContext) -> None:
+    birth = "SELECT dataset, record_id FROM records.birth_v1 WHERE nik = '{0}'"
+    person = "SELECT dataset, record_id FROM records.person_v1 WHERE nik = '{0}'"
+    city.execute(
+        "INSERT INTO quality.conflict (field, dataset_id, record_id, other_dataset_id, other_record_id,"
+        " found_at, found_by) SELECT 'birth_date', a.dataset, least(a.record_id, b.record_id), b.dataset,"
+        " greatest(a.record_id, b.record_id), now(), gen_random_uuid()"
+        f" FROM ({birth}) a, ({person}) b".format(TONO.nik)
+    )
+    assert outcomes(asks(context))["guardian"] == "conflict"
+    stranger = asks(context, SITI)
+    assert outcomes(stranger) == outcomes(asks(context, SITI, UNKNOWN_CHILD))
+    assert gaps(stranger) == {"not_related"}
+
+
+def test_asking_about_a_number_that_waits_for_review_is_an_attempt_too(
+    city: City, context: AnsweringContext
+) -> None:
+    test_a_quarantined_child_is_unknown(city, context)
+    for _ in range(4):
+        asks(context, SITI)
+    with pytest.raises(TooManyAttempts):
+        asks(context, SITI)
 
 
 def test_an_overdue_registry_shows_no_relation(city: City, context: AnsweringContext) -> None:
