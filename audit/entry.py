@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -239,22 +240,38 @@ def _unknown(data: Mapping[str, Any], part: str, allowed: Mapping[str, str]) -> 
 
 
 def _check_value(value: Any, where: str, depth: int) -> None:
-    if isinstance(value, str) or value is None or value is True or value is False:
+    kind = type(value)
+    if kind in _WITHOUT_PARTS:
         return
     if depth > _MAXIMUM_DEPTH:
         raise EntryRefused("The entry is nested too deeply.", location=Location(field=where))
-    if isinstance(value, dict):
+    if kind is dict:
+        if not all(map(_is_key, value)):
+            raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
         for name, item in value.items():
-            if not isinstance(name, str) or not _KEY.fullmatch(name):
-                raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
             _check_value(item, name, depth + 1)
-    elif isinstance(value, list):
+    elif kind is list:
         for item in value:
-            _check_value(item, where, depth + 1)
-    elif not isinstance(value, int):
+            if type(item) is not str:
+                _check_value(item, where, depth + 1)
+    else:
+        _check_scalar(value, where)
+
+
+def _check_scalar(value: Any, where: str) -> None:
+    if not isinstance(value, int | str):
         raise EntryRefused(f"An entry cannot hold a {type(value).__name__}.", location=Location(field=where))
-    elif abs(value) > _LARGEST_INTEGER:
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         raise EntryRefused("An integer is too large for an entry.", location=Location(field=where))
+
+
+_WITHOUT_PARTS = frozenset({str, bool, type(None)})
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _is_key(name: Any) -> bool:
+    """Remembered, for keys are the few names that stand in our code."""
+    return isinstance(name, str) and _KEY.fullmatch(name) is not None
 
 
 def _check_nothing_personal(data: dict[str, Any], encoded: bytes) -> None:
@@ -313,7 +330,7 @@ def _plain_value(value: Any) -> Any:
 def _timestamp(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise EntryRefused("A moment in an entry must have a time zone.", location=Location(field="time"))
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _new_id() -> UUID:

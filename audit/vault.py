@@ -49,7 +49,7 @@ class Vault:
     def __init__(self, installation: Installation, role: Role = Role.API) -> None:
         self._keyring = installation.keyring
         self._pool: ConnectionPool[Any] = installation.database.pool(
-            role, DatabaseName.VAULT, min_size=1, max_size=4, autocommit=True
+            role, DatabaseName.VAULT, min_size=1, max_size=4, autocommit=True, plans_once=True
         )
         self._cache: OrderedDict[bytes, tuple[float, SubjectKeys]] = OrderedDict()
         self._guard = threading.Lock()

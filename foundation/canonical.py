@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+import orjson
 import rfc8785
 
 __all__ = ["canonical_json", "sha256", "sha256_hex", "sha256_of"]
@@ -18,7 +20,28 @@ def canonical_json(obj: Any) -> bytes:
         rfc8785.CanonicalizationError: When the object has no canonical form (an integer beyond
             2^53, NaN, a key that is not a string).
     """
+    if _is_plain(obj):
+        with suppress(orjson.JSONEncodeError):  # a lone surrogate: rfc8785 says what is wrong with it
+            return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
     return rfc8785.dumps(obj)
+
+
+_LARGEST = 2**53 - 1
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether sorted compact JSON is RFC 8785 for a value: ASCII keys, no floats, safe integers.
+
+    Then orjson writes the same bytes in a hundredth of the time (a property test says so).
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-_LARGEST <= value <= _LARGEST)
+    if kind is dict:
+        return all(type(name) is str and name.isascii() and _is_plain(held) for name, held in value.items())
+    return kind is list and all(map(_is_plain, value))
 
 
 def sha256(*parts: bytes) -> bytes:

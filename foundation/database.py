@@ -31,6 +31,7 @@ from foundation.database_errors import (
     translated,
 )
 from foundation.external_server import checked_url
+from foundation.fast_connection import FastConnection
 from foundation.files import make_private_directory, read_private, write_once
 from foundation.postgres import EmbeddedPostgres, ServerTuning
 from foundation.settings import Settings
@@ -169,17 +170,24 @@ class Database:
         min_size: int = 1,
         max_size: int = 8,
         autocommit: bool = False,
+        plans_once: bool = False,
         **options: Any,
     ) -> ConnectionPool[Any]:
-        """Open a pool of connections in a role; close it with ``.close()`` or a ``with`` block."""
+        """Open a pool of connections in a role; close it with ``.close()`` or a ``with`` block.
+
+        With `plans_once` a prepared statement keeps the plan of its first use: for look-ups by key, whose
+        planning costs more than their work.
+        """
         from psycopg_pool import ConnectionPool
 
         return ConnectionPool(
             self.conninfo(role, database),
+            connection_class=FastConnection,
             min_size=min_size,
             max_size=max_size,
             kwargs={"autocommit": autocommit, **options},
             check=_check_if_it_speaks,
+            configure=_plan_once if plans_once else None,
             name=f"{role.value}-{database.value}",
             open=True,
         )
@@ -321,6 +329,12 @@ def _check_if_it_speaks(connection: psycopg.Connection[Any]) -> None:
     socket.register(connection.fileno(), select.POLLIN)
     if socket.poll(0):
         ConnectionPool.check_connection(connection)
+
+
+def _plan_once(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    if not connection.autocommit:
+        connection.commit()
 
 
 @contextmanager

@@ -15,8 +15,9 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from foundation.database_errors import DatabaseFailed
+from foundation.fast_connection import FastConnection
 
-__all__ = ["Transaction", "transaction"]
+__all__ = ["Transaction", "together", "transaction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,13 @@ class Transaction:
     """A transaction whose statements are on their way."""
 
     connection: psycopg.Connection[Any]
-    pipeline: psycopg.Pipeline
+    pipeline: psycopg.Pipeline | None
 
     def settle(self) -> None:
         """Wait until everything sent so far was done, or raise what went wrong."""
-        if self.connection.info.transaction_status is TransactionStatus.ACTIVE:
+        if isinstance(self.connection, FastConnection):
+            self.connection.settle()
+        elif self.pipeline and self.connection.info.transaction_status is TransactionStatus.ACTIVE:
             self.pipeline.sync()
 
 
@@ -47,7 +50,7 @@ def transaction(connection: psycopg.Connection[Any]) -> Iterator[Transaction]:
     if not connection.autocommit or connection.info.transaction_status is not TransactionStatus.IDLE:
         raise ValueError("a transaction begins here only in autocommit, and not inside another one")
     try:
-        with connection.pipeline() as pipeline:
+        with together(connection) as pipeline:
             connection.execute("BEGIN")
             yield Transaction(connection, pipeline)
             ended = connection.execute("COMMIT")
@@ -57,3 +60,20 @@ def transaction(connection: psycopg.Connection[Any]) -> Iterator[Transaction]:
         raise
     if ended.statusmessage != "COMMIT":
         raise DatabaseFailed("The transaction was rolled back", remedy="Try again")
+
+
+@contextmanager
+def together(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Pipeline | None]:
+    """Statements in the block are sent at once; each is waited for where its result is read."""
+    if not isinstance(connection, FastConnection):
+        with connection.pipeline() as pipeline:
+            yield pipeline
+        return
+    connection.begin_together()
+    try:
+        yield None
+    except BaseException:
+        with suppress(psycopg.Error):  # what the block raised is told, not what came of it
+            connection.end_together()
+        raise
+    connection.end_together()

@@ -77,7 +77,7 @@ def compose(
 
 def moment(at: datetime) -> str:
     """RFC 3339 in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).isoformat(timespec="seconds")[:-6] + "Z"
 
 
 def _provenance(name: str, service: Service, found: Evidence) -> dict[str, Any]:

@@ -68,7 +68,9 @@ class AnsweringContext:
         contracts = load_contracts(installation.settings.contracts)
         catalogue = open_catalogue(installation, contracts)
         with ExitStack() as opening:
-            pool = installation.database.pool(role, min_size=2, max_size=connections, autocommit=True)
+            pool = installation.database.pool(
+                role, min_size=2, max_size=connections, autocommit=True, plans_once=True
+            )
             opening.callback(pool.close)
             vault = opening.enter_context(Vault(installation, role))
             side_pool = installation.database.pool(role, min_size=1, max_size=2)

@@ -23,7 +23,8 @@ CREATE TABLE audit.outbox (
     purpose     text,
     outcome     text,
     entry       bytea NOT NULL CHECK (octet_length(entry) BETWEEN 2 AND 65535)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, toast_tuple_target = 8160);
+ALTER TABLE audit.outbox ALTER COLUMN entry SET STORAGE EXTERNAL;
 COMMENT ON TABLE audit.outbox IS 'Entries written with what they record, waiting for the sequencer';
 
 CREATE TABLE audit.entries (
@@ -71,7 +72,8 @@ CREATE TABLE audit.checkpoints (
 CREATE TABLE audit.sealed (
     entry_id uuid PRIMARY KEY,
     blob     bytea NOT NULL
-);
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE audit.sealed ALTER COLUMN blob SET STORAGE EXTERNAL;
 COMMENT ON TABLE audit.sealed IS 'Personal and raw content of entries, under the data key of its subject';
 
 CREATE TABLE audit.subject_index (

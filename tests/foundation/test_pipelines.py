@@ -13,13 +13,16 @@ from psycopg.pq import TransactionStatus
 
 from foundation import pipelines
 from foundation.database import Role
+from foundation.fast_connection import FastConnection
 from foundation.installation import Installation
 from foundation.signatures import ALGORITHM, compact_jws
 
 
-@pytest.fixture
-def connection(installation: Installation) -> Iterator[psycopg.Connection[Any]]:
-    with installation.database.connect(Role.API, autocommit=True) as opened:
+@pytest.fixture(params=[psycopg.Connection, FastConnection])
+def connection(
+    request: pytest.FixtureRequest, installation: Installation
+) -> Iterator[psycopg.Connection[Any]]:
+    with request.param.connect(installation.database.conninfo(Role.API), autocommit=True) as opened:
         opened.execute("CREATE TEMPORARY TABLE t (n integer PRIMARY KEY)")
         yield opened
 

@@ -70,6 +70,11 @@ def test_canonical_bytes_say_the_same_and_are_a_fixed_point(document):
     assert canonical_json(json.loads(written)) == written
 
 
+@given(json_shapes)
+def test_canonical_bytes_are_those_of_the_reference_whichever_way_they_are_written(document):
+    assert canonical_json(document) == rfc8785.dumps(document)
+
+
 def test_canonical_bytes_do_not_depend_on_the_order_of_keys():
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
     assert sha256_of({"b": 1, "a": 2}) == sha256_of({"a": 2, "b": 1})

@@ -29,7 +29,8 @@ CREATE TABLE verification.answer (
     sealed           bytea       NOT NULL,
     other            uuid,
     other_fields     jsonb       NOT NULL DEFAULT '{}'
-);
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE verification.answer ALTER COLUMN sealed SET STORAGE EXTERNAL;
 CREATE INDEX answer_subject ON verification.answer (subject, answered_at);
 COMMENT ON TABLE verification.answer IS 'Answers given; what is about the person is sealed under their key';
 
