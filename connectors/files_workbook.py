@@ -28,11 +28,12 @@ _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 _CELL_BEGINS = b"<c "
-_ERROR = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"[^>]*\bt="e"')
+# No pattern looks beyond the next tag, so that tags that never end cost no more than their length.
+_ERROR = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"[^<>]*\bt="e"')
 _NEVER_CALCULATED = re.compile(
-    rb'<c r="([A-Z]{1,3})([0-9]{1,7})"[^>]*>\s*<f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*</c>'
+    rb'<c r="([A-Z]{1,3})([0-9]{1,7})"[^<>]*>\s*<f(?:\s[^<>]*)?(?:/>|>[^<]*</f>)\s*</c>'
 )
-_ROW = re.compile(rb'<row [^>]*?\br="([0-9]{1,7})"')
+_ROW = re.compile(rb'<row [^<>]*?\br="([0-9]{1,7})"')
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
 _FAR_ROW = re.compile(rb' r="[A-Z]{1,3}([0-9]{6,7})"')
 _ODD = re.compile(rb"<c [^>]{0,40}\br='|<[a-z]+:c ")
@@ -100,7 +101,8 @@ class Workbook:
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
             raise self._unreadable("It is no XLSX file, or it is protected by a password") from None
         self._parts = {part.filename: part for part in parts}
-        if len(self._parts) != len(parts) or len(parts) > _MOST_PARTS:
+        known = {_recognised(part.filename) for part in parts}
+        if len(known) != len(parts) or len(parts) > _MOST_PARTS:
             raise self._unreadable("It holds a part twice, or parts without end")
         if sum(part.file_size for part in parts) > megabytes * _MEGABYTE:
             raise self._too_large()
@@ -137,7 +139,7 @@ class Workbook:
             PageUnreadable: When the sheet is written in a way that no spreadsheet program writes.
         """
         for name, part in self._parts.items():
-            if name.endswith(".xml") and not name.startswith("xl/worksheets/"):
+            if not _recognised(name).startswith("xl/worksheets/"):
                 for _ in self._unpacked(part):
                     pass
         found = Survey()
@@ -234,6 +236,11 @@ class Workbook:
             " far from the data removed",
             location=self._location,
         )
+
+
+def _recognised(name: str) -> str:
+    """The name by which the reader may find a part: it tells neither cases nor slashes apart."""
+    return normpath(name.replace("\\", "/")).lstrip("/").casefold()
 
 
 def _number(letters: bytes) -> int:

@@ -312,3 +312,45 @@ def test_a_sheet_written_as_nobody_writes_it_is_not_guessed_at(drops: LocalDrops
     )
     with pytest.raises(PageUnreadable):
         drops.one("a.xlsx", content)
+
+
+def renamed(content: bytes, old: str, new: str, *, keeps: bool) -> bytes:
+    """The workbook with a part under another name, beside the old one or in its place."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as whole,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as z,
+    ):
+        for name in whole.namelist():
+            if name != old or keeps:
+                z.writestr(name, whole.read(name))
+        z.writestr(new, whole.read(old))
+    return buffer.getvalue()
+
+
+def test_a_part_under_a_name_that_only_the_reader_recognises_is_no_way_in(drops: LocalDrops) -> None:
+    strings = "xl/sharedStrings.xml"
+    padded = repacked(
+        table(("id",), ("1",)), lambda name, text: text + b" " * 2_000_000 if name == strings else text
+    )
+    shouted = renamed(padded, strings, "xl/SharedStrings.XML", keeps=False)
+    size = zipfile.ZipFile(io.BytesIO(shouted)).getinfo("xl/SharedStrings.XML").file_size
+    lying = shouted.replace(size.to_bytes(4, "little"), (900).to_bytes(4, "little"))
+    with pytest.raises((FileTooLarge, PageUnreadable)):
+        drops.one("a.xlsx", lying, unpacked_megabytes=1)
+    for number, twin in enumerate(("xl/worksheets/Sheet1.XML", "xl/../xl/worksheets/sheet1.xml")):
+        two = renamed(table(("id",), ("1",)), "xl/worksheets/sheet1.xml", twin, keeps=True)
+        with pytest.raises(PageUnreadable, match="no workbook"):
+            drops.one(f"{number}.xlsx", two)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("endless", [b"<row ", b'<c r="A1" ', b'<c r="A1"><f '])
+def test_tags_that_never_end_cost_no_more_than_their_length(drops: LocalDrops, endless: bytes) -> None:
+    filling = endless * 60_000 + b' t="e"'
+    content = repacked(
+        table(("id",), ("1",)),
+        lambda name, text: text.replace(b"</sheetData>", filling) if "sheet1" in name else text,
+    )
+    with pytest.raises(PageUnreadable):
+        drops.one("a.xlsx", content)
