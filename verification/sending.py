@@ -32,14 +32,13 @@ from foundation.http import (
     Timeouts,
     TlsPolicy,
 )
-from verification import answers, notices, webhooks
+from verification import notices, webhooks
+from verification.allowing import allow, is_for_good
 from verification.context import AnsweringContext, Session
 from verification.errors import AnswerUnknown
 from verification.events import encoded, event, signed_headers, source_of
-from verification.exchange import committing, decide_or_refuse, disclosure, entry_of
 from verification.journey import Asker
 from verification.notices import Notice, NoticeState
-from verification.reading import other_of
 from verification.webhooks import Webhook
 
 log = telemetry.logger(__name__)
@@ -135,7 +134,7 @@ class Sender:
             return self._end(connection, notice, keys, NoticeState.DROPPED, "subject-erased")
         if not isinstance(refused, ExchangeDenied):  # something moved just now: decide again in a moment
             return self._postpone(connection, notice, refused.code, self._patience.first)
-        if all(str(rule).endswith(".suspended") for rule in refused.attributes.get("rules", [])):
+        if not is_for_good(refused.attributes.get("rules", [])):
             return self._postpone(connection, notice, refused.code, self._patience.longest)
         return self._end(connection, notice, keys, NoticeState.DROPPED, refused.code)
 
@@ -143,16 +142,7 @@ class Sender:
         """Decide anew; before the first attempt the disclosure is committed to the log."""
         with self._context.connection() as connection:
             session = Session(self._context, connection, Asker(notice.system, notice.consumer))
-            record = answers.find(connection, notice.review_id, notice.system)
-            request = disclosure(
-                session.asker, notice.purpose, record.fields, keys, officer=None, case=str(notice.answer_id)
-            )
-            decision = decide_or_refuse(session, request, keys, is_counted=False)
-            other = other_of(session, record, decision, is_counted=False)
-            with committing(session, decision, keys, other):
-                if not notice.is_logged:
-                    kind, about = EntryKind.EXCHANGE_PUSHED, notice.details
-                    append(connection, entry_of(kind, decision, keys, "sending", details=about, other=other))
+            allow(session, notice, keys, "sending", is_logged=notice.is_logged)
 
     def _post(self, webhook: Webhook, notice: Notice, keys: SubjectKeys) -> None:
         body = encoded(event(notice, keys, self._source))

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
+from audit.subjects import SubjectKeys
+from consent.errors import ExchangeDenied
+from foundation.errors import Refused
 from verification import notices, webhooks
-from verification.context import AnsweringContext
+from verification.allowing import allow, is_for_good
+from verification.context import AnsweringContext, Session
+from verification.errors import AnswerUnknown
 from verification.events import event, source_of
 from verification.journey import Asker
+from verification.notices import Notice
 from verification.webhooks import Webhook
 
 
 def read(context: AnsweringContext, asker: Asker, after: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The events of a system after a number, and the number up to which was read."""
-    with context.connection() as connection, connection.transaction():
+    """The events of a system after a number that it may be told now, and the number up to which was read.
+
+    Each is decided and logged as if it were sent. What may not be told for the time being ends the page; the
+    next reading begins there.
+    """
+    with context.connection() as connection:
+        session = Session(context, connection, asker)
         found = notices.after(connection, asker.system, after, limit)
-        if found:
-            append(connection, _entry(asker, after, len(found)))
+        told, last = _told(session, found, after)
+        if told:
+            with connection.transaction():
+                append(connection, _entry(asker, after, len(told)))
     source = source_of(context.installation.settings)
-    shown = []
+    shown = [{"event": event(notice, keys, source), "state": str(notice.state)} for notice, keys in told]
+    return shown, last
+
+
+def _told(
+    session: Session, found: Iterable[Notice], last: int
+) -> tuple[list[tuple[Notice, SubjectKeys]], int]:
+    told = []
     for notice in found:
-        keys = context.vault.keys_of(notice.subject)
+        keys = session.context.vault.keys_of(notice.subject)
         if keys is not None:
-            shown.append({"event": event(notice, keys, source), "state": str(notice.state)})
-    return shown, found[-1].number if found else after
+            try:
+                allow(session, notice, keys, "read", is_logged=False)
+                told.append((notice, keys))
+            except AnswerUnknown:
+                pass
+            except Refused as refused:
+                denied = isinstance(refused, ExchangeDenied)
+                if not (denied and is_for_good(refused.attributes.get("rules", []))):
+                    break
+        last = notice.number
+    return told, last
 
 
 def register_webhook(context: AnsweringContext, asker: Asker, url: str, ca_pem: str | None) -> Webhook:

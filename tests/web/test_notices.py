@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from psycopg import Connection
 
+from consent.agreement import end_agreement, revisions
 from foundation.database import Role
+from participants.standing import reinstate_agency, suspend_agency
 from sandbox.portal import Portal, PortalRefused
 from tests.verification.changing import OPERATOR, Aftermath, aftermath
 from tests.verification.city import PORTAL, SITI, City
@@ -20,6 +24,10 @@ def after(city: City) -> Iterator[Aftermath]:
     with aftermath(city) as made:
         made.match()
         yield made
+
+
+def _side(connection: Connection[Any], agreement: str) -> str:
+    return revisions(connection, agreement)[-1].terms.provider
 
 
 def read(portal: Portal, cursor: str | None = None) -> tuple[list[dict[str, object]], str]:
@@ -49,6 +57,27 @@ def test_notices_are_read_by_cursor_and_each_reading_is_logged(portal: Portal, a
     with pytest.raises(PortalRefused) as caught:
         read(portal, "not-one-of-ours")
     assert caught.value.problem_code == "cursor-invalid"
+
+
+def test_what_may_no_longer_be_told_is_not_read_either(portal: Portal, after: Aftermath) -> None:
+    after.answered(case="K-1")
+    after.dies()
+    after.review()
+    provider = "dukcapil-mojokerto"
+    with after.city.connect(Role.STEWARD) as connection:
+        suspend_agency(connection, provider)
+    assert read(portal) == ([], "0")  # it may be told later: the cursor stays before it
+    with after.city.connect(Role.STEWARD) as connection:
+        reinstate_agency(connection, provider)
+    (shown,), _ = read(portal)
+    (pushed,) = after.city.entries("exchange.pushed")
+    assert pushed["subjects"]
+    assert (pushed["outcome"], pushed["details"]["notice"]) == ("read", shown["event"]["id"])
+    with after.city.connect(Role.STEWARD) as connection:
+        for agreement in connection.execute("SELECT DISTINCT agreement_id FROM consent.agreement_revision"):
+            end_agreement(connection, agreement[0], ended_by=_side(connection, agreement[0]), reason="over")
+    assert read(portal)[0] == []
+    assert len(after.city.entries("exchange.pushed")) == 1
 
 
 def test_a_portal_registers_reads_and_forgets_its_webhook(portal: Portal, city: City) -> None:
