@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["worker_answers"]
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 1.0
 
 
 def worker_answers(broker_url: str, worker: str = "", *, ca_file: Path | None = None) -> bool:

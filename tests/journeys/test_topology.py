@@ -28,13 +28,14 @@ from lintas import loopback
 from lintas.airflow import AirflowApi, AirflowInstallation
 from lintas.errors import RunDidNotFinish
 from lintas.practice import PORTAL, portal_keyring
+from lintas.supervisor import ProcessState
 from lintas.sync_report import BatchFigures, figures_of_run
 from participants.registry import find_system, register_system
 from sandbox.fixed_people import FIXED
 from sandbox.portal import Portal
 from schemas.contracts import PACKAGED_CONTRACTS
 from tests.docker.resolved import require
-from tests.journeys.topology import RoundRobin, Topology, succeeds, worker_name
+from tests.journeys.topology import RoundRobin, Topology, service_of, succeeds, worker_name
 
 pytestmark = [
     pytest.mark.journey,
@@ -94,13 +95,13 @@ class Deployment:
         with self.installation.database.admin(self.installation.settings.database_name) as connection:
             return int(connection.execute(statement, parameters).fetchone()[0])
 
-    def busy_worker(self) -> str:
-        """The worker that has a task in its hands now, as Celery tells it."""
+    def busy_worker(self, dag_id: str) -> str:
+        """The worker that has a task of the DAG in its hands now, as Celery tells it."""
         found: list[str] = []
-        wait_until(lambda: found.extend(self._active()) or found)
+        wait_until(lambda: found.extend(self._active(dag_id)) or found)
         return found[0]
 
-    def _active(self) -> list[str]:
+    def _active(self, dag_id: str) -> list[str]:
         from celery import Celery
 
         settings = self.topology.settings()
@@ -109,7 +110,7 @@ class Deployment:
         tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": str(settings.broker_ca_file)}
         with Celery(broker=broker, set_as_current=False, broker_use_ssl=tls) as application:
             active = application.control.inspect(timeout=2).active() or {}
-        return [process for process in WORKERS if active.get(worker_name(process))]
+        return [process for process in WORKERS if dag_id in str(active.get(worker_name(process)))]
 
     def kill(self, process: str) -> None:
         """`kill -9` for everything that a container would take with it."""
@@ -150,6 +151,7 @@ def deployment() -> Iterator[Deployment]:
     contracts = impatient_contracts(directory / "contracts")
     topology = Topology(
         directory,
+        stay_down=WORKERS,
         LINTAS_CONTRACTS=str(contracts),
         LINTAS_SYNC_RETRIES="1",
         LINTAS_SYNC_RETRY_SECONDS="1",
@@ -182,29 +184,42 @@ def belongs(process: psutil.Process, directory: str) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Night:
+    """What became of two runs: one lost its worker in its last step, the other never reached its source."""
+
+    survived: BatchFigures
+    attempts: int
+    entries: dict[str, int]
+    failed_run: str
+
+
 @pytest.fixture(scope="module")
-def synced(deployment: Deployment) -> Deployment:
-    """After a first sync of the persons through Celery."""
-    first = deployment.sync(PERSONS)
-    assert first.status == "published"
-    assert first.inserted == first.accepted > 900
-    return deployment
+def night(deployment: Deployment) -> Night:
+    with unreachable(deployment, "kswp"):
+        failing = deployment.trigger(TAX)
+        with publishing_locked(deployment, PERSONS):
+            run_id = deployment.trigger(PERSONS)
+            wait_until(
+                lambda: deployment.airflow.task_states(dag_of(PERSONS), run_id)["publish"] == "running"
+            )
+            deployment.kill(deployment.busy_worker(dag_of(PERSONS)))
+        figures = deployment.finish(PERSONS, run_id)
+        with pytest.raises(RunDidNotFinish):
+            deployment.airflow.wait(dag_of(TAX), failing, timeout=180)
+    (row,) = deployment.rows("SELECT attempt FROM records.batch WHERE run_id = %s", run_id)
+    entries = {kind: deployment.entries(kind) for kind in ("sync.started", "sync.completed")}
+    return Night(figures, row[0], entries, failing)
 
 
-def test_a_sync_survives_the_kill_of_its_worker_and_nothing_is_doubled(synced: Deployment) -> None:
-    before = {kind: synced.entries(kind) for kind in ("sync.started", "sync.completed")}
-    records = synced.persons()
-    with publishing_locked(synced, PERSONS):
-        run_id = synced.trigger(PERSONS)
-        wait_until(lambda: synced.airflow.task_states(dag_of(PERSONS), run_id)["publish"] == "running")
-        synced.kill(synced.busy_worker())
-    figures = synced.finish(PERSONS, run_id)
-    assert (figures.status, figures.published, figures.unchanged) == ("published", 0, figures.accepted)
-    (batch,) = synced.rows("SELECT attempt FROM records.batch WHERE run_id = %s", run_id)
-    assert batch[0] > 1, "no later attempt took over"
-    assert {kind: synced.entries(kind) - count for kind, count in before.items()} == dict.fromkeys(before, 1)
-    assert synced.persons() == records
-    synced.topology.bus.wait_healthy(WORKERS, timeout=120)
+def test_a_sync_survives_the_kill_of_its_worker_and_nothing_is_doubled(
+    deployment: Deployment, night: Night
+) -> None:
+    assert night.survived.status == "published"
+    assert night.survived.inserted == night.survived.accepted > 900
+    assert night.attempts > 1, "no later attempt took over"
+    assert night.entries == {"sync.started": 2, "sync.completed": 1}, "of two runs, one has ended well"
+    assert deployment.persons() == night.survived.accepted
 
 
 @contextmanager
@@ -217,10 +232,11 @@ def publishing_locked(deployment: Deployment, dataset: str) -> Iterator[None]:
         yield
 
 
-def test_both_api_processes_answer_from_the_same_log(synced: Deployment) -> None:
+def test_both_api_processes_answer_from_the_same_log(deployment: Deployment, night: Night) -> None:
+    assert night.survived.status == "published"  # so that there are persons to ask about
     person = FIXED.verified
     applicant = {"nik": person.nik, "name": person.name, "birth_date": person.birth_date.isoformat()}
-    with synced.portal() as one, synced.portal() as other:  # each has a connection of its own
+    with deployment.portal() as one, deployment.portal() as other:  # each has a connection of its own
         one.give_consent(SERVICE, applicant)
         answers = [
             portal.verify(
@@ -231,8 +247,8 @@ def test_both_api_processes_answer_from_the_same_log(synced: Deployment) -> None
         for answer, portal in zip(answers, (other, one), strict=True):
             assert portal.read(answer.answer_id).verdict == answer.verdict
             assert portal.check_receipt(answer, portal.receipt(answer, wait=5))
-    wait_until(lambda: len(set(checkpoints(synced))) == 1)
-    assert verify_installation(synced.installation).intact
+    wait_until(lambda: len(set(checkpoints(deployment))) == 1)
+    assert verify_installation(deployment.installation).intact
 
 
 def checkpoints(deployment: Deployment) -> list[bytes]:
@@ -250,17 +266,12 @@ def checkpoints(deployment: Deployment) -> list[bytes]:
 
 
 def test_a_run_without_retries_left_ends_its_batch_and_a_missed_deadline_is_noted(
-    deployment: Deployment,
+    deployment: Deployment, night: Night
 ) -> None:
-    failed = deployment.entries("sync.failed")
-    with unreachable(deployment, "kswp"):
-        run_id = deployment.trigger(TAX)
-        with pytest.raises(RunDidNotFinish):
-            deployment.airflow.wait(dag_of(TAX), run_id, timeout=180)
-        wait_until(lambda: deployment.entries("sync.failed") == failed + 1)
-    assert deployment.rows("SELECT status FROM records.batch WHERE run_id = %s", run_id) == [("failed",)]
+    wait_until(lambda: deployment.entries("sync.failed") == 1)
+    status = deployment.rows("SELECT status FROM records.batch WHERE run_id = %s", night.failed_run)
+    assert status == [("failed",)]
     wait_until(lambda: logged(deployment, "deadline missed"))
-    assert deployment.sync(TAX).status == "published"
 
 
 @contextmanager
@@ -282,11 +293,14 @@ def logged(deployment: Deployment, text: str) -> list[Path]:
 
 def test_every_health_check_of_the_file_is_a_command_that_says_yes(deployment: Deployment) -> None:
     topology = deployment.topology
-    checked = [
-        process
-        for process in topology.processes()
-        if "healthcheck" in topology.services[process if process in topology.services else process[:-2]]
+    living = [
+        status.name
+        for status in (*topology.bus.status(), *topology.agencies.status())
+        if status.state is not ProcessState.RESTARTING  # the worker that was killed stays down
     ]
+    checked = [name for name in living if "healthcheck" in topology.services[service_of(name)]]
+    expected = {name for name, described in topology.services.items() if "healthcheck" in described}
+    assert {service_of(name) for name in checked} == expected
 
     def ask(process: str) -> tuple[str, bool]:
         return process, succeeds(topology.health_command(process), topology.environment(process))

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 from foundation.postgres_account import choose_account, usable_binaries
 from foundation.settings import Settings
 from lintas.health import health_of
-from lintas.supervisor import ProcessSpec, Supervisor
+from lintas.supervisor import ProcessSpec, RestartPolicy, Supervisor
 from tests.docker.resolved import DOCKER, services
 from tests.journeys.postgres_tls import NegotiatedTlsFront
 
@@ -40,8 +41,9 @@ def free_ports(count: int) -> list[int]:
 class Topology:
     """Everything that compose.yaml describes, started and ended as two groups: the bus, and the agencies."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(self, directory: Path, *, stay_down: Sequence[str] = (), **settings: str) -> None:
         self.directory = directory
+        self.stay_down = stay_down
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.home = directory / "home"
         self.extra = settings
@@ -76,7 +78,7 @@ class Topology:
             self.front.stop()
 
     def environment(self, process: str) -> dict[str, str]:
-        service = self.services[_service(process)]
+        service = self.services[service_of(process)]
         found = {name: self._here(str(value)) for name, value in (service.get("environment") or {}).items()}
         if service["image"].startswith("lintas"):
             temporary = self.directory / "tmp" / process
@@ -95,7 +97,7 @@ class Topology:
         return found | {"PATH": f"{Path(sys.executable).parent}:{usable_binaries()}:{os.environ['PATH']}"}
 
     def command(self, process: str) -> list[str]:
-        words = [self._here(word) for word in self.services[_service(process)]["command"]]
+        words = [self._here(word) for word in self.services[service_of(process)]["command"]]
         if process.startswith("airflow-worker"):  # containers have host names of their own
             words += ["--celery-hostname", worker_name(process)]
         if process == "redis":
@@ -108,7 +110,7 @@ class Topology:
         return words
 
     def health_command(self, process: str) -> list[str]:
-        test = [self._here(word) for word in self.services[_service(process)]["healthcheck"]["test"]]
+        test = [self._here(word) for word in self.services[service_of(process)]["healthcheck"]["test"]]
         kind, words = test[0], test[1:]
         if process.startswith("airflow-worker"):
             words += ["--worker", worker_name(process)]
@@ -116,13 +118,13 @@ class Topology:
 
     def _health(self, process: str) -> Callable[[], bool]:
         """What the container's health check says; ours are asked without starting a process for it."""
-        if "healthcheck" not in self.services[_service(process)]:
+        if "healthcheck" not in self.services[service_of(process)]:
             return lambda: True
         if process in {"database", "redis"}:
             command, environment = self.health_command(process), self.environment(process)
             return lambda: succeeds(command, environment)
         worker = worker_name(process) if process.startswith("airflow-worker") else ""
-        return health_of(self.settings(process), _service(process), worker=worker)
+        return health_of(self.settings(process), service_of(process), worker=worker)
 
     def processes(self, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[str]:
         chosen = [name for name in self.services if name not in without and (not only or name in only)]
@@ -135,7 +137,9 @@ class Topology:
     def _specs(self, *, without: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[ProcessSpec]:
         names = self.processes(without=without, only=only)
         waits = {
-            name: tuple(each for each in self.services[_service(name)].get("depends_on", {}) if each in names)
+            name: tuple(
+                each for each in self.services[service_of(name)].get("depends_on", {}) if each in names
+            )
             for name in names
         }
         specs = []
@@ -145,12 +149,13 @@ class Topology:
         return specs
 
     def _spec(self, name: str, after: tuple[str, ...]) -> ProcessSpec:
-        service = self.services[_service(name)]
+        service = self.services[service_of(name)]
         return ProcessSpec(
             name,
             self.command(name),
             self.environment(name),
-            healthy=self._health(name),
+            healthy=Unhurried(self._health(name)),
+            restart=RestartPolicy(600.0, 600.0) if name in self.stay_down else RestartPolicy(),
             once="healthcheck" not in service,
             after=after,
             prepare=self._initialise_database if name == "database" else lambda: None,
@@ -223,9 +228,24 @@ def worker_name(process: str) -> str:
     return f"{process}@localhost"
 
 
-def _service(process: str) -> str:
+def service_of(process: str) -> str:
     name, _, number = process.rpartition("-")
     return name if number.isdigit() else process
+
+
+class Unhurried:
+    """Asks no more often than a container engine might: health checks are not what is measured here."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self._well = False
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        if time.monotonic() >= self._next:
+            self._well = self._ask()
+            self._next = time.monotonic() + (5.0 if self._well else 0.7)
+        return self._well
 
 
 class RoundRobin:
