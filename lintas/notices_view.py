@@ -114,14 +114,14 @@ def add_webhook(system: str, url: str, ca: Path | None, *, officer: str) -> dict
             return _address(register(connection, system, url, by=officer, ca_pem=ca_pem, is_operator=True))
 
 
-def approve_webhook(system: str, *, officer: str) -> dict[str, Any]:
-    """Approve an address."""
+def approve_webhook(system: str, url: str, *, officer: str) -> dict[str, Any]:
+    """Approve the address that the officer looked at."""
     from verification.webhooks import approve
 
     with opened() as installation:
         require_steward(installation, officer)
         with installation.database.connect(Role.STEWARD) as connection:
-            return _address(approve(connection, system, by=officer))
+            return _address(approve(connection, system, by=officer, url=url))
 
 
 def pause_webhook(system: str, *, officer: str, reason: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def remove_webhook(system: str, *, officer: str) -> dict[str, Any]:
     with opened() as installation:
         require_steward(installation, officer)
         with installation.database.connect(Role.STEWARD) as connection:
-            remove(connection, system, by=officer)
+            remove(connection, system, by=officer, is_operator=True)
     return {"system": system, "status": "removed"}
 
 

@@ -1,7 +1,8 @@
 """Where portals are told: one https address per system, nothing sent to it before the operator agreed.
 
 Invariant: an address becomes active only by the operator's word, or when it is at the host and port of the
-endpoint under which the operator registered the system. A portal by itself can make the bus call nobody else.
+endpoint under which the operator registered the system. A portal by itself can make the bus call nobody else,
+and cannot end a pause.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ _FIND = f"SELECT {_COLUMNS} FROM verification.webhook WHERE system = %s"  # noqa
 _LIST = f"SELECT {_COLUMNS} FROM verification.webhook ORDER BY system"  # noqa: S608
 _SAVE = f"""
 INSERT INTO verification.webhook ({_COLUMNS})
-VALUES (%(system)s, %(url)s, %(ca)s, %(status)s, NULL, %(by)s, %(approved_by)s, %(at)s)
+VALUES (%(system)s, %(url)s, %(ca)s, %(status)s, %(reason)s, %(by)s, %(approved_by)s, %(at)s)
 ON CONFLICT (system) DO UPDATE SET url = excluded.url, ca_pem = excluded.ca_pem, status = excluded.status,
-    reason = NULL, registered_by = excluded.registered_by, approved_by = excluded.approved_by,
+    reason = excluded.reason, registered_by = excluded.registered_by, approved_by = excluded.approved_by,
     changed_at = excluded.changed_at
 """  # noqa: S608
 _APPROVE = """
@@ -97,20 +98,26 @@ def register(
     """
     registered = registered_system(connection, system)
     check(url, ca_pem)
+    paused = None if is_operator else _paused(connection, system)
     is_active = is_operator or _address(url) == (registered.address or "").lower()
+    approved_by = (by if is_operator else "registered-endpoint") if is_active else None
+    status: Status = "active" if is_active else "pending"
+    if paused is not None:  # only the operator ends a pause
+        status, approved_by = "paused", paused.approved_by
     connection.execute(
         _SAVE,
         {
             "system": system,
             "url": url,
             "ca": ca_pem or registered.ca_certificate_pem,
-            "status": "active" if is_active else "pending",
+            "status": status,
+            "reason": paused.reason if paused else None,
             "by": by,
-            "approved_by": (by if is_operator else "registered-endpoint") if is_active else None,
+            "approved_by": approved_by,
             "at": clock.now(),
         },
     )
-    _log(connection, system, "registered" if not is_active else "active", by, _address(url))
+    _log(connection, system, "registered" if status == "pending" else status, by, _address(url))
     return find(connection, system)
 
 
@@ -124,13 +131,26 @@ def check(url: str, ca_pem: str | None) -> None:
     _check_authority(ca_pem)
 
 
-def approve(connection: Connection, system: str, *, by: str) -> Webhook:
+def approve(connection: Connection, system: str, *, by: str, url: str | None = None) -> Webhook:
     """Let notices be sent to the registered address, or again after a pause.
+
+    Args:
+        connection: In a role that registers.
+        system: The portal's system.
+        by: The operator's officer.
+        url: The address that the officer looked at; the portal may have registered another one meanwhile.
 
     Raises:
         WebhookUnknown: When the system has registered none.
+        WebhookInvalid: When the registered address is another one.
     """
-    found = find(connection, system)
+    found = _locked(connection, system) or find(connection, system)
+    if url is not None and url != found.url:
+        raise WebhookInvalid(
+            "The registered address is not the one that you approve",
+            remedy="Look at it again: `lintas webhooks list`",
+            errors=[{"field": "url", "problem": "is not the registered one"}],
+        )
     connection.execute(_APPROVE, (by, clock.now(), system))
     _log(connection, system, "active", by, found.address)
     return find(connection, system)
@@ -148,12 +168,17 @@ def pause(connection: Connection, system: str, *, by: str, reason: str) -> Webho
     return find(connection, system)
 
 
-def remove(connection: Connection, system: str, *, by: str) -> None:
+def remove(connection: Connection, system: str, *, by: str, is_operator: bool = False) -> None:
     """Forget the address; the system reads its notices by itself.
+
+    One that is paused stays on record until the operator removes it, or a portal could end the pause by
+    registering anew.
 
     Raises:
         WebhookUnknown: When the system has registered none.
     """
+    if not is_operator and _paused(connection, system) is not None:
+        return
     found = find(connection, system)
     connection.execute("DELETE FROM verification.webhook WHERE system = %s", (system,))
     _log(connection, system, "removed", by, found.address)
@@ -171,6 +196,16 @@ def find(connection: Connection, system: str) -> Webhook:
             "The system has no webhook", remedy="Register one, or read the notices at /v1/notices"
         )
     return Webhook(*row)
+
+
+def _locked(connection: Connection, system: str) -> Webhook | None:
+    row = connection.execute(f"{_FIND} FOR UPDATE", (system,)).fetchone()
+    return Webhook(*row) if row else None
+
+
+def _paused(connection: Connection, system: str) -> Webhook | None:
+    found = _locked(connection, system)
+    return found if found is not None and found.status == "paused" else None
 
 
 def listed(connection: Connection) -> list[Webhook]:

@@ -100,11 +100,18 @@ def add(
     print_fields(add_webhook(system, url, ca, officer=officer), as_json=as_json)
 
 
-def approve(system: System, officer: Officer, as_json: AsJson = False) -> None:
+def approve(
+    system: System,
+    url: Annotated[
+        str, typer.Argument(help="The address that you looked at, as `lintas webhooks list` shows it.")
+    ],
+    officer: Officer,
+    as_json: AsJson = False,
+) -> None:
     """Let notices be sent to the address that a portal registered, or again after a pause."""
     from lintas.notices_view import approve_webhook
 
-    print_fields(approve_webhook(system, officer=officer), as_json=as_json)
+    print_fields(approve_webhook(system, url, officer=officer), as_json=as_json)
 
 
 def pause(

@@ -49,7 +49,9 @@ def test_a_webhook_is_added_approved_paused_and_removed(after, tmp_path) -> None
     added = _json("webhooks", "add", PORTAL, URL, "--ca", str(ca), *by)
     assert (added["status"], added["ca_pinned"], added["approved_by"]) == ("active", True, "walidata-01")
     assert _json("webhooks", "pause", PORTAL, *by, "--reason", "maintenance")["status"] == "paused"
-    assert _json("webhooks", "approve", PORTAL, *by)["status"] == "active"
+    assert _json("webhooks", "approve", PORTAL, URL, *by)["status"] == "active"
+    other = _run("webhooks", "approve", PORTAL, f"{URL}/other", *by)
+    assert isinstance(other.exception, WebhookInvalid)
     assert _json("webhooks", "list")[0]["url"] == URL
     assert _json("webhooks", "remove", PORTAL, *by)["status"] == "removed"
     outcomes = [entry["outcome"] for entry in after.city.entries("webhook.changed")]

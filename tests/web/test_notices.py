@@ -96,6 +96,24 @@ def test_a_portal_registers_reads_and_forgets_its_webhook(portal: Portal, city: 
     assert outcomes == ["registered", "active", "removed"]
 
 
+def test_a_portal_ends_no_pause_of_the_operator(portal: Portal, city: City) -> None:
+    import orjson
+
+    with city.connect(Role.STEWARD) as connection:
+        connection.execute(
+            "UPDATE participants.system SET endpoint_url = %s WHERE system_id = %s", (URL, PORTAL)
+        )
+    assert orjson.loads(portal.call("PUT", "/v1/webhook", {"url": URL}).body)["status"] == "active"
+    with city.connect(Role.STEWARD) as connection:
+        webhooks.pause(connection, PORTAL, by=OPERATOR, reason="incident")
+    portal.call("DELETE", "/v1/webhook")
+    again = orjson.loads(portal.call("PUT", "/v1/webhook", {"url": URL}).body)
+    assert (again["status"], again["reason"]) == ("paused", "incident")
+    with city.connect(Role.STEWARD) as connection:
+        webhooks.remove(connection, PORTAL, by=OPERATOR, is_operator=True)
+    assert orjson.loads(portal.call("PUT", "/v1/webhook", {"url": URL}).body)["status"] == "active"
+
+
 @pytest.mark.parametrize(
     "body",
     [
