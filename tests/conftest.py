@@ -125,26 +125,13 @@ def database_copies(installation_template: Installation) -> DatabaseCopies:
 @pytest.fixture
 def make_installation(
     session_directory: Path,
-    postgres_server: EmbeddedPostgres,
     installation_template: Installation,
     database_copies: DatabaseCopies,
 ) -> Iterator[Callable[[], Installation]]:
     """Make as many fresh installations as a test needs (each: two copied databases, copied keys)."""
-    made: list[Installation] = []
-
-    def make() -> Installation:
-        name = database_copies.take()
-        home = session_directory / f"{name}-{uuid.uuid4().hex[:8]}"
-        copied = Installation.open(_settings(home, postgres_server, name))
-        shutil.copytree(installation_template.home, copied.home)
-        made.append(copied)
-        return copied
-
-    yield make
-    gc.collect(1)  # a connection left open is reported by the test that left it
-    for installation in made:
-        database_copies.give_back(installation.settings.database_name)
-        shutil.rmtree(installation.home, ignore_errors=True)
+    copies = InstallationCopies(installation_template, session_directory, database_copies)
+    with contextlib.ExitStack() as made:
+        yield lambda: made.enter_context(copies.copy())
 
 
 @pytest.fixture
@@ -268,6 +255,46 @@ class DatabaseCopies:
         except LintasError:
             return False
         return True
+
+
+@dataclass(frozen=True)
+class InstallationCopies:
+    """Copies of a prepared installation, so that each test begins in a fresh one at once."""
+
+    template: Installation
+    directory: Path
+    databases: DatabaseCopies
+
+    @classmethod
+    def of(
+        cls,
+        template: Installation,
+        directory: Path,
+        databases: DatabaseCopies,
+        prepare: Callable[[Installation], object],
+    ) -> InstallationCopies:
+        """Copies of a copy of the template in which something more is prepared, once."""
+        name = databases.take()
+        prepared = cls(template, directory, databases)._open(name)
+        prepare(prepared)
+        return cls(prepared, directory, DatabaseCopies(prepared.database))
+
+    @contextlib.contextmanager
+    def copy(self) -> Iterator[Installation]:
+        """A copy, taken back at the end."""
+        copied = self._open(self.databases.take())
+        try:
+            yield copied
+        finally:
+            gc.collect(1)  # a connection left open is reported by the test that left it
+            self.databases.give_back(copied.settings.database_name)
+            shutil.rmtree(copied.home, ignore_errors=True)
+
+    def _open(self, name: str) -> Installation:
+        home = self.directory / f"{name}-{uuid.uuid4().hex[:8]}"
+        shutil.copytree(self.template.home, home)
+        changes = {"home": home, "database_name": name}
+        return Installation.open(self.template.settings.model_copy(update=changes))
 
 
 @dataclass(frozen=True)

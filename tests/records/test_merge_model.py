@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foundation.installation import Installation
 from records import batches
 from records.batches import BatchStatus
 from records.sync import land, open_batch, publish
@@ -18,7 +18,7 @@ from records.tables import publish_contracts
 from schemas.contract import Snapshot as Reading
 from schemas.contract import Validity
 
-from .world import DEATHS, World, death, introduce, nik_of
+from .world import DEATHS, World, death, nik_of
 
 Snapshot = dict[int, tuple[int, str]]  # person -> day of death, deed
 SNAPSHOTS = st.lists(
@@ -30,18 +30,18 @@ SNAPSHOTS = st.lists(
 @given(SNAPSHOTS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_tables_hold_what_the_snapshots_said(
-    make_installation: Callable[[], Installation], snapshots: list[Snapshot]
+    another_world: Callable[[], AbstractContextManager[World]], snapshots: list[Snapshot]
 ) -> None:
-    world = introduce(make_installation())
-    in_periods(world)
-    said: Snapshot = {}
-    for snapshot in snapshots:
-        published = publish_without_assessment(world, snapshot)
-        changed = {key for key in snapshot if said.get(key) != snapshot[key]}
-        assert published.unchanged == len(snapshot) - len(changed)
-        said = snapshot
-        assert open_records(world) == said
-        assert no_two_periods_of_a_record_overlap(world)
+    with another_world() as world:
+        in_periods(world)
+        said: Snapshot = {}
+        for snapshot in snapshots:
+            published = publish_without_assessment(world, snapshot)
+            changed = {key for key in snapshot if said.get(key) != snapshot[key]}
+            assert published.unchanged == len(snapshot) - len(changed)
+            said = snapshot
+            assert open_records(world) == said
+            assert no_two_periods_of_a_record_overlap(world)
 
 
 FEEDS = st.lists(
@@ -53,21 +53,22 @@ FEEDS = st.lists(
 @given(FEEDS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_of_a_feed_the_tables_hold_the_latest_event_of_each_deed(
-    make_installation: Callable[[], Installation], feeds: list[list[tuple[int, int]]]
+    another_world: Callable[[], AbstractContextManager[World]], feeds: list[list[tuple[int, int]]]
 ) -> None:
-    world = introduce(make_installation())
-    latest: dict[int, tuple[int, int]] = {}
-    for events in feeds:
-        rows = [
-            death(who, nomor=number, tgl_mati=date(2024, 1, 1 + (who + number) % 7)) for who, number in events
-        ]
-        publish_rows(world, rows)
-        for who, number in events:
-            latest[who] = max(latest.get(who, (0, 0)), (number, 1 + (who + number) % 7))
-        found = world.rows("SELECT nik, event_number, death_date FROM records.death_v1")
-        assert {row["nik"]: (row["event_number"], row["death_date"].day) for row in found} == {
-            nik_of(who): told for who, told in latest.items()
-        }
+    with another_world() as world:
+        latest: dict[int, tuple[int, int]] = {}
+        for events in feeds:
+            rows = [
+                death(who, nomor=number, tgl_mati=date(2024, 1, 1 + (who + number) % 7))
+                for who, number in events
+            ]
+            publish_rows(world, rows)
+            for who, number in events:
+                latest[who] = max(latest.get(who, (0, 0)), (number, 1 + (who + number) % 7))
+            found = world.rows("SELECT nik, event_number, death_date FROM records.death_v1")
+            assert {row["nik"]: (row["event_number"], row["death_date"].day) for row in found} == {
+                nik_of(who): told for who, told in latest.items()
+            }
 
 
 def in_periods(world: World) -> None:

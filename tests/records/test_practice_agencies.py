@@ -9,9 +9,7 @@ import pytest
 
 from foundation.database import Role
 from foundation.errors import FixSource, RetryLater
-from foundation.installation import Installation
 from participants.registry import Agency, System, register_agency, register_system
-from records import shapes
 from records.errors import BatchRejected
 from records.findings import Verdict
 from records.sync import SyncContext, SyncReport, run_sync
@@ -19,7 +17,7 @@ from sandbox.agencies import PracticeAgencies, start
 from sandbox.faults import FaultKind
 from sandbox.mutations import RegistryMutations, TaxSwitches
 
-from .world import DEATHS, PERSONS, TAX, World, introduce
+from .world import DEATHS, PERSONS, TAX, World
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +29,17 @@ def agencies(session_directory: Path) -> Iterator[PracticeAgencies]:
 
 
 @pytest.fixture
-def practice(installation: Installation, agencies: PracticeAgencies) -> Iterator[World]:
+def practice(world: World, agencies: PracticeAgencies) -> World:
     """A world whose sources are the practice agencies."""
-    shapes.forget()
     agencies.refill()
-    world = introduce(installation)
+    installation = world.installation
     agencies.install_secrets(installation.home / "secrets")
     with installation.database.connect(Role.STEWARD) as connection:
         for system_id, agency in (("siak", "dukcapil-mojokerto"), ("kswp", "kpp-mojokerto")):
             register_agency(connection, Agency(agency, agency))
             url = agencies.endpoints[system_id]
             register_system(connection, System(system_id, agency, system_id, "source", url, agencies.ca_pem))
-    yield world
-    shapes.forget()
+    return world
 
 
 def sync(world: World, dataset: str) -> SyncReport:
