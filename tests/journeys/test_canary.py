@@ -2,10 +2,12 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from psycopg import sql
@@ -30,10 +32,14 @@ TAX = "kpp-mojokerto/tax-standing"
 def test_the_canary_stands_nowhere_it_should_not(synced: Any, canary_person: Any, canary_values: Any) -> None:
     try:
         use_and_misuse(synced, canary_person)
+        told = what_the_portal_is_told(synced, canary_person)
         found = [*in_files(synced, canary_values), *in_databases(synced, canary_values)]
     finally:
         make_good(synced, canary_person)
     assert found == []
+    assert [text for text in canary_texts(canary_values) if text.casefold() in told.casefold()] == []
+    for made in ("data-docs/index.html", "logs/dispatcher.log"):
+        assert (synced.settings.home / made).is_file(), f"{made} was not searched"
 
 
 def test_the_search_would_find_the_canary(synced: Any, canary_values: Any, tmp_path: Path) -> None:
@@ -76,6 +82,10 @@ def use_and_misuse(bus: Any, person: Any) -> None:
             )
         with contextlib.suppress(LintasError):
             portal.call("GET", "/v1/verifications/not-an-id")
+    with bus.portal_for("kia") as counter:
+        for child in (person.nik, f"{person.nik[:-1]}x", person.name):
+            with contextlib.suppress(LintasError):
+                counter.verify("kia", applicant, {"child_nik": child})
     registry = RegistryMutations(bus.agencies.registry)
     registry.duplicate_key(person.nik)
     registry.absurd_death(person.nik)
@@ -86,6 +96,21 @@ def use_and_misuse(bus: Any, person: Any) -> None:
                 bus.sync(dataset)
     finally:
         bus.agencies.tax.faults.clear()
+
+
+def what_the_portal_is_told(bus: Any, person: Any) -> str:
+    """The notices of all that happened to the person; what is the portal's own in them is left out."""
+    with bus.portal() as portal:
+        with contextlib.suppress(LintasError):
+            portal.call("PUT", "/v1/webhook", {"url": f"https://portal.example.go.id/{person.nik}"})
+        page: dict[str, Any] = {"notices": []}
+        deadline = time.monotonic() + 20.0
+        while not page["notices"] and time.monotonic() < deadline:  # what was published is reviewed soon
+            page = orjson.loads(portal.call("GET", "/v1/notices").body)
+            time.sleep(0.2)
+    for each in page["notices"]:
+        each["event"]["data"].pop("application")
+    return str(page)
 
 
 def make_good(bus: Any, person: Any) -> None:

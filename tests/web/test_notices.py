@@ -47,6 +47,8 @@ def test_notices_are_read_by_cursor_and_each_reading_is_logged(portal: Portal, a
     assert first["state"] == "queued"
     assert first["event"]["data"]["answer"] == str(given.answer_id)
     assert first["event"]["data"]["application"] == "K-1"
+    for telling in (SITI.nik, SITI.name, SITI.family_card_number, "refer", "alive"):
+        assert telling not in str(first)
     assert portal.read(first["event"]["data"]["review"]).verdict == "refer"
     assert read(portal, cursor) == ([], cursor)
     after.revives()
