@@ -75,6 +75,7 @@ def main() -> None:
         access_log=False,
         log_level="error",
         server_header=False,
+        proxy_headers=False,
         http="httptools",
         ws="none",
         loop="uvloop",

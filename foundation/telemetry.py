@@ -12,19 +12,22 @@ import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
+import orjson
 import structlog
 from opentelemetry import metrics, trace
 
 from foundation.redaction import redact, redact_text
 from foundation.settings import Settings, load_settings
 
-__all__ = ["bind", "configure", "count", "guard", "logger", "observe", "span", "trace_id"]
+__all__ = ["bind", "configure", "count", "guard", "logger", "observe", "span", "trace_id", "write_line"]
 
 _Event = MutableMapping[str, Any]
+_process_name = "lintas"
 _QUIET = ("httpx", "httpcore", "urllib3", "alembic", "stamina", "faker")
 
 
@@ -49,8 +52,9 @@ def configure(
         log_file: Write there instead of to a stream; the file is private.
         stream: Write there instead of to stderr.
     """
+    global _process_name
     chosen = settings or load_settings()
-    handler = _handler(log_file, stream)
+    handler, _process_name = _handler(log_file, stream), process_name
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -64,7 +68,7 @@ def configure(
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=final, foreign_pre_chain=shared))
+    handler.setFormatter(_Formatter(processors=final, foreign_pre_chain=shared))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -97,6 +101,48 @@ def guard() -> None:
     for handler in logging.getLogger().handlers:
         if not any(isinstance(known, _RedactRecords) for known in handler.filters):
             handler.addFilter(_RedactRecords())
+
+
+def write_line(name: str, event: str, **facts: str | int | float | None) -> None:
+    """Log an event that comes with every request, at the level INFO and at a small cost.
+
+    Its texts pass the same redaction as everything else, remembered for those that come again; but for the
+    request's own random id, which must be called `request_id`.
+    """
+    destination = logging.getLogger(name)
+    if not destination.isEnabledFor(logging.INFO):
+        return
+    clean = {
+        key: value if key == "request_id" or not isinstance(value, str) else _clean_text(key, value)
+        for key, value in facts.items()
+    }
+    said = {"event": event, "level": "info", "logger": name, "timestamp": _now(), "process": _process_name}
+    found = trace_id()
+    if found is not None:
+        said["trace_id"] = found
+    destination.info(_Line(orjson.dumps(clean | said).decode()))
+
+
+class _Line(str):
+    """A whole line of the log: JSON, and clean."""
+
+    __slots__ = ()
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Leaves lines that are whole as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.msg if isinstance(record.msg, _Line) else super().format(record)
+
+
+@lru_cache(maxsize=1024)
+def _clean_text(key: str, text: str) -> Any:
+    return redact(text, key=key)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 @contextmanager

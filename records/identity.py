@@ -153,8 +153,8 @@ def require_attempts_left(
     asked = {"consumer": consumer, "since": now - ATTEMPT_WINDOW}
     for tag in sorted(tags):
         _one_attempt_at_a_time(connection, tag, consumer)
-    for tag in tags:
-        row = connection.execute(f"SELECT {_FAILURES}", {**asked, "tag": tag}).fetchone()
+    for found in [connection.execute(f"SELECT {_FAILURES}", {**asked, "tag": tag}) for tag in tags]:
+        row = found.fetchone()
         if row is not None and (row[0] >= ATTEMPTS or row[1] >= CONSUMER_ATTEMPTS):
             raise _too_many()
 

@@ -162,8 +162,7 @@ def relation_evidence(
         "tags": [subject.tag] if target.tag is None else [subject.tag, target.tag],
         "datasets": [each.dataset_id for each in shapes],
     }
-    states = _states(connection, given)
-    rows = _rows(connection, kind, shapes, given)
+    states, rows = _asked(connection, _question(kind, shapes), given)
     judge = _guardianship if kind is RelationKind.GUARDIAN_OF else _ownership
     return _judged(kind, target, judge(rows, subject.nik.value, given["today"]), states, moment)
 
@@ -359,14 +358,13 @@ _CUT = (
 )
 
 
-def _rows(
-    connection: psycopg.Connection[Any],
-    kind: RelationKind,
-    shapes: tuple[DatasetShape, ...],
-    given: Mapping[str, Any],
-) -> list[_Row]:
-    question = _question(kind, shapes)
-    return [] if question is None else [_Row(*row) for row in connection.execute(question, given)]
+def _asked(
+    connection: psycopg.Connection[Any], question: bytes | None, given: Mapping[str, Any]
+) -> tuple[dict[str, _State], list[_Row]]:
+    """Where the datasets stand, and what they say; in a pipeline the two travel together."""
+    standing = connection.execute(_STATES, given)
+    saying = connection.execute(question, given) if question is not None else ()
+    return {row[0]: _State(*row[1:]) for row in standing}, [_Row(*row) for row in saying]
 
 
 @lru_cache(maxsize=16)
@@ -397,15 +395,13 @@ def _question(kind: RelationKind, shapes: tuple[DatasetShape, ...]) -> bytes | N
     return sql.SQL(" UNION ALL ").join(parts).as_bytes(None) if parts else None
 
 
-def _states(connection: psycopg.Connection[Any], given: Mapping[str, Any]) -> dict[str, _State]:
-    rows = connection.execute(
-        "SELECT d.dataset_id, s.source_time, s.source_time + d.freshness,"
-        " EXISTS (SELECT FROM quality.quarantine_tag q WHERE q.tag = ANY(%(tags)s)"
-        " AND q.dataset_id = d.dataset_id),"
-        " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = ANY(%(tags)s)"
-        " AND h.dataset_id = d.dataset_id), d.closed_world"
-        " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
-        " WHERE d.dataset_id = ANY(%(datasets)s)",
-        given,
-    )
-    return {row[0]: _State(*row[1:]) for row in rows}
+_STATES = """
+SELECT d.dataset_id, s.source_time, s.source_time + d.freshness,
+       EXISTS (SELECT FROM quality.quarantine_tag q
+                WHERE q.tag = ANY(%(tags)s) AND q.dataset_id = d.dataset_id),
+       EXISTS (SELECT FROM quality.held_tag h
+                WHERE h.tag = ANY(%(tags)s) AND h.dataset_id = d.dataset_id),
+       d.closed_world
+  FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)
+ WHERE d.dataset_id = ANY(%(datasets)s)
+"""

@@ -87,7 +87,7 @@ def relate(
     found: dict[str, Related] = {}
     if not service.definition.relations:
         return found
-    horizon = session.connection.execute(_HORIZON).fetchone()
+    horizon = session.connection.execute(_HORIZON, ()).fetchone()
     for relation, terms in service.definition.relations.items():
         named: Identifier = claims[terms.claim]
         target = RelationTarget.tagged(named.kind, named.value, tags)

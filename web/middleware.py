@@ -18,7 +18,7 @@ from foundation import telemetry
 from foundation.errors import LintasError
 from web.problems import Problem, internal_error, problem_of
 
-log = telemetry.logger("web.access")
+log = telemetry.logger(__name__)
 
 MOST_BODY_BYTES = 64 * 1024
 
@@ -140,8 +140,10 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, reply: _Repl
 
 
 def _write_access_log(scope: Scope, reply: _Reply, seconds: float) -> None:
+    """One line a request, of facts of our own: a template, a registered client, numbers."""
     route = scope.get("route")
-    log.info(
+    telemetry.write_line(
+        "web.access",
         "request",
         request_id=scope["lintas.request_id"],
         method=scope["method"] if scope["method"] in _METHODS else "other",

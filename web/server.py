@@ -68,6 +68,7 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nobody is told apart by an address
         date_header=True,
         http=BoundedProtocol,
         ws="none",

@@ -35,6 +35,25 @@ def lines(settings):
     root.setLevel(level)
 
 
+def test_a_line_that_comes_with_every_request_says_the_same_and_is_as_clean(lines):
+    for _ in range(2):
+        telemetry.write_line(
+            "web.access", "request", request_id="00ff", route="/v1/x/3576021908900001", nik="x", status=201
+        )
+    written, _ = lines()
+    assert written.pop("timestamp").endswith("Z")
+    assert written == {
+        "event": "request",
+        "level": "info",
+        "logger": "web.access",
+        "process": "test",
+        "request_id": "00ff",
+        "route": "/v1/x/‹identifier›",
+        "nik": "‹hidden›",
+        "status": 201,
+    }
+
+
 def test_an_event_is_one_line_of_json(lines):
     log = telemetry.logger("records.sync")
     with telemetry.bind(run_id="r1"):
