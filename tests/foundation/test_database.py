@@ -24,7 +24,7 @@ from foundation.errors import FixInstallation, LintasError
 from foundation.external_server import checked_url
 from foundation.settings import Settings
 
-VAULT_ROLES = {Role.MIGRATOR, Role.API, Role.STEWARD}
+VAULT_ROLES = {Role.MIGRATOR, Role.API, Role.DISPATCHER, Role.STEWARD}
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.AIRFLOW])

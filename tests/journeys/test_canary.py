@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.journey,
     pytest.mark.airflow,
     pytest.mark.xdist_group("journeys"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
 ]
 
 SERVICE = "bantuan-usaha-mikro"

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.journey,
     pytest.mark.airflow,
     pytest.mark.xdist_group("journeys"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
 ]
 
 TAX = "kpp-mojokerto/tax-standing"

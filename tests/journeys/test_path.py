@@ -15,7 +15,12 @@ from sandbox.portal import PortalRefused
 from sandbox.webhook_receiver import WebhookReceiver
 from verification.webhooks import register
 
-pytestmark = [pytest.mark.journey, pytest.mark.airflow, pytest.mark.xdist_group("journeys")]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.airflow,
+    pytest.mark.xdist_group("journeys"),
+    pytest.mark.timeout(600),  # whichever comes first starts the bus
+]
 
 PERSONS = "dukcapil-mojokerto/persons"
 

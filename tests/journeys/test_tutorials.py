@@ -11,7 +11,12 @@ import pytest
 
 from sandbox.fixed_people import FIXED
 
-pytestmark = [pytest.mark.journey, pytest.mark.airflow, pytest.mark.xdist_group("journeys")]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.airflow,
+    pytest.mark.xdist_group("journeys"),
+    pytest.mark.timeout(600),  # whichever comes first starts the bus
+]
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
