@@ -62,7 +62,8 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
     elif entry.sealed_blob is None:
         connection.execute(_ABOUT_A_SUBJECT, row | {"index": list(entry.index_keys)})
     else:
-        connection.execute(_WITH_CONTENT, row | {"index": list(entry.index_keys), "sealed": entry.sealed_blob})
+        content = {"index": list(entry.index_keys), "sealed": entry.sealed_blob}
+        connection.execute(_WITH_CONTENT, row | content)
     return _promise(entry)
 
 
