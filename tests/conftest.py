@@ -265,36 +265,24 @@ class InstallationCopies:
     directory: Path
     databases: DatabaseCopies
 
-    @classmethod
-    def of(
-        cls,
-        template: Installation,
-        directory: Path,
-        databases: DatabaseCopies,
-        prepare: Callable[[Installation], object],
-    ) -> InstallationCopies:
-        """Copies of a copy of the template in which something more is prepared, once."""
-        name = databases.take()
-        prepared = cls(template, directory, databases)._open(name)
-        prepare(prepared)
-        return cls(prepared, directory, DatabaseCopies(prepared.database))
+    def keep(self) -> Installation:
+        """A copy that stays to the end of the session."""
+        name = self.databases.take()
+        home = self.directory / f"{name}-{uuid.uuid4().hex[:8]}"
+        shutil.copytree(self.template.home, home)
+        changes = {"home": home, "database_name": name}
+        return Installation.open(self.template.settings.model_copy(update=changes))
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[Installation]:
         """A copy, taken back at the end."""
-        copied = self._open(self.databases.take())
+        copied = self.keep()
         try:
             yield copied
         finally:
             gc.collect(1)  # a connection left open is reported by the test that left it
             self.databases.give_back(copied.settings.database_name)
             shutil.rmtree(copied.home, ignore_errors=True)
-
-    def _open(self, name: str) -> Installation:
-        home = self.directory / f"{name}-{uuid.uuid4().hex[:8]}"
-        shutil.copytree(self.template.home, home)
-        changes = {"home": home, "database_name": name}
-        return Installation.open(self.template.settings.model_copy(update=changes))
 
 
 @dataclass(frozen=True)

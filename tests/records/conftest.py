@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from foundation.installation import Installation
-from records import shapes
 from tests.conftest import DatabaseCopies, InstallationCopies
 
 from .world import World, introduce
+from .worlds import AnotherWorld, copies_of
 
 
 @pytest.fixture(scope="session")
 def another_world(
     session_directory: Path, installation_template: Installation, database_copies: DatabaseCopies
-) -> Callable[[], AbstractContextManager[World]]:
+) -> AnotherWorld:
     """As many worlds as a test needs; agencies and contracts are introduced once a session."""
-    introduced: list[World] = []
-    copies = InstallationCopies.of(
-        installation_template,
-        session_directory,
-        database_copies,
-        prepare=lambda installation: introduced.append(introduce(installation)),
-    )
-
-    @contextmanager
-    def copied() -> Iterator[World]:
-        shapes.forget()
-        with copies.copy() as installation:
-            yield World(installation, dict(introduced[0].contracts))
-        shapes.forget()
-
-    return copied
+    copies = InstallationCopies(installation_template, session_directory, database_copies)
+    return copies_of(introduce(copies.keep()), session_directory)
 
 
 @pytest.fixture
-def world(another_world: Callable[[], AbstractContextManager[World]]) -> Iterator[World]:
+def world(another_world: AnotherWorld) -> Iterator[World]:
     """An installation with agencies, agreements and contracts in force."""
     with another_world() as found:
         yield found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from schemas.contract import Snapshot as Reading
 from schemas.contract import Validity
 
 from .world import DEATHS, World, death, nik_of
+from .worlds import AnotherWorld, copies_of
 
 Snapshot = dict[int, tuple[int, str]]  # person -> day of death, deed
 SNAPSHOTS = st.lists(
@@ -27,13 +29,19 @@ SNAPSHOTS = st.lists(
 )
 
 
+@pytest.fixture
+def world_in_periods(another_world: AnotherWorld, session_directory: Path) -> Iterator[AnotherWorld]:
+    with another_world() as prepared:
+        in_periods(prepared)
+        yield copies_of(prepared, session_directory)
+
+
 @given(SNAPSHOTS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_tables_hold_what_the_snapshots_said(
-    another_world: Callable[[], AbstractContextManager[World]], snapshots: list[Snapshot]
+    world_in_periods: AnotherWorld, snapshots: list[Snapshot]
 ) -> None:
-    with another_world() as world:
-        in_periods(world)
+    with world_in_periods() as world:
         said: Snapshot = {}
         for snapshot in snapshots:
             published = publish_without_assessment(world, snapshot)
@@ -53,7 +61,7 @@ FEEDS = st.lists(
 @given(FEEDS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_of_a_feed_the_tables_hold_the_latest_event_of_each_deed(
-    another_world: Callable[[], AbstractContextManager[World]], feeds: list[list[tuple[int, int]]]
+    another_world: AnotherWorld, feeds: list[list[tuple[int, int]]]
 ) -> None:
     with another_world() as world:
         latest: dict[int, tuple[int, int]] = {}
