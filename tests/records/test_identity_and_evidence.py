@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
@@ -32,6 +33,7 @@ from records.sync import reject_held
 from schemas.identifiers import FamilyCardNumber, Nik
 
 from .world import DEATHS, PERSONS, TAX, World, death, nik_of, person, tax
+from .worlds import AnotherWorld, copies_of
 
 PERSON = Need("person", PERSONS, ("birth_date", "region_code"))
 DEATH = Need("death", DEATHS, ("death_date",))
@@ -58,14 +60,21 @@ def status(world: World, need: Need, number: int = 1) -> EvidenceStatus:
     return ask(world, need, number=number)[need.name].status
 
 
+@pytest.fixture(scope="module")
+def another_city(another_world: AnotherWorld, session_directory: Path) -> Iterator[AnotherWorld]:
+    with another_world() as world:
+        world.sync(PERSONS, [person(number) for number in range(1, 101)])
+        world.sync(DEATHS, [death(2)])
+        world.sync(
+            TAX, [tax(1), tax(1, tahun_kswp="2025", tanggal_terbit="2025-02-01", status_kswp="TIDAK VALID")]
+        )
+        yield copies_of(world, session_directory)
+
+
 @pytest.fixture
-def city(world: World) -> World:
-    world.sync(PERSONS, [person(number) for number in range(1, 101)])
-    world.sync(DEATHS, [death(2)])
-    world.sync(
-        TAX, [tax(1), tax(1, tahun_kswp="2025", tanggal_terbit="2025-02-01", status_kswp="TIDAK VALID")]
-    )
-    return world
+def city(another_city: AnotherWorld) -> Iterator[World]:
+    with another_city() as found:
+        yield found
 
 
 def test_evidence_holds_the_needed_fields_and_nothing_else(city: World) -> None:
