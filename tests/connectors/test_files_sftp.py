@@ -75,7 +75,7 @@ def test_a_line_that_drops_at_every_tenth_block_loses_and_doubles_nothing(
     source = remote.open(columns=COLUMNS)
     rows = rows_of(pages_of(source))
     assert rows.equals(office.businesses.select(COLUMNS))
-    assert office.blocks_read - before > 20
+    assert office.blocks_read - before > 10  # so the line dropped; how many blocks are asked ahead is chance
     source.close()
 
 
