@@ -72,7 +72,7 @@ def referral_rows() -> list[dict[str, Any]]:
             for agency in agencies(connection)
             for referral in open_referrals(connection, agency.agency_id)
         ]
-        note_listed(connection, found, actor="lintas referrals list")
+        note_listed(connection, found, actor="lintas-referrals")
     return [_shown(referral) for referral in found]
 
 

@@ -25,8 +25,8 @@ from schemas.mapping import Mapped, Rejection, compile_mapping
 
 __all__ = ["Landed", "Landing"]
 
-_MINIMUM_EVIDENCE = 20
-"""A page needs this many rejected rows before its error budget says anything."""
+MINIMUM_EVIDENCE = 20
+"""A page, or a batch of changes, needs this many rejected rows before its error budget says anything."""
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Landing:
         budget, rows = self._batch.contract.error_budget, page.frame.height
         read = page.first_position + rows
         return (
-            rejected >= _MINIMUM_EVIDENCE
+            rejected >= MINIMUM_EVIDENCE
             and budget.page_exceeded(rejected=rejected, rows=rows)
             and budget.batch_exceeded(rejected=self.landed.rejected, rows=read)
         )

@@ -127,7 +127,9 @@ def in_files(bus: Any, canary: Any) -> Iterator[str]:
     servers = (bus.installation.database.server, bus.agencies.registry.server)
     own = tuple(str(path) for server in servers for path in (server.data, server.place / "data"))
     books = tuple(
-        str(path) for path in bus.agencies.directory.rglob("*") if path.suffix in {".json", ".sqlite", ".db"}
+        str(path)
+        for path in bus.agencies.directory.rglob("*")
+        if path.suffix in {".json", ".sqlite", ".db"} or path.parent.name == "drop"
     )
     for name in leaks_below(bus.settings.home, canary, own + books):
         yield f"file {name}"

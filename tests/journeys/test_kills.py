@@ -17,6 +17,7 @@ from foundation.keyring import KeyringLocked
 from sandbox.faults import FaultKind
 from sandbox.fixed_people import FIXED
 from sandbox.mutations import RegistryMutations
+from sandbox.portal import PortalRefused
 
 pytestmark = [
     pytest.mark.journey,
@@ -157,8 +158,20 @@ def test_a_killed_database_comes_back_with_everything_that_was_committed(synced:
     wait_until(lambda: server.is_running)
     wait_until(lambda: all(each.state == "healthy" for each in synced.group.status()), 150)
     with synced.portal() as portal:
+        wait_until(lambda: is_available(portal, answer.answer_id))
         assert portal.read(answer.answer_id).verdict == answer.verdict
         assert portal.check_receipt(answer, portal.receipt(answer, wait=5))
     assert synced.sync(PERSONS).published == 0
     wait_until(lambda: drained(synced))
     assert verify_installation(synced.installation).intact
+
+
+def is_available(portal: Any, answer_id: str) -> bool:
+    """Whether the API has its connections to the database again; until then it asks for patience."""
+    try:
+        portal.read(answer_id)
+    except PortalRefused as refusal:
+        if refusal.status != 503:
+            raise
+        return False
+    return True
