@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from foundation.files import make_private_directory
 from foundation.tls import LocalAuthority
-from sandbox.health_service import CLIENT_ID, HealthService
+from sandbox.health_service import HealthService
 from sandbox.population import Population
+from sandbox.web_office import CLIENT_ID
 
 
 @dataclass(frozen=True)

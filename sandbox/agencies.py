@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from foundation.files import make_private_directory, write_private
 from foundation.tls import LocalAuthority
-from sandbox import health_service, tax_office
+from sandbox import web_office
 from sandbox.address import LOCALHOST
 from sandbox.civil_registry import CivilRegistry
 from sandbox.datasets import CIVIL_REGISTRY, DATASETS, HEALTH_OFFICE, LICENSING_OFFICE, TAX_OFFICE
@@ -104,12 +104,12 @@ class PracticeAgencies:
         return {
             CIVIL_REGISTRY: {"siak-password": self.registry.password},
             TAX_OFFICE: {
-                "kswp-client-id": tax_office.CLIENT_ID,
+                "kswp-client-id": web_office.CLIENT_ID,
                 "kswp-client-secret": self.tax.client_secret,
             },
             LICENSING_OFFICE: {"oss-daerah-password": self.licensing.password},
             HEALTH_OFFICE: {
-                "satusehat-client-id": health_service.CLIENT_ID,
+                "satusehat-client-id": web_office.CLIENT_ID,
                 "satusehat-client-secret": self.health.client_secret,
             },
         }

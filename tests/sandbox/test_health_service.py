@@ -15,8 +15,9 @@ from sandbox import FIXED
 from sandbox.health_books import HealthBooks, Question, QuestionError
 from sandbox.health_faults import FhirFault
 from sandbox.health_resources import IHS_SYSTEM, MOTHER_SYSTEM, NIK_SYSTEM, WRITERS
-from sandbox.health_service import CLIENT_ID, HealthService
+from sandbox.health_service import HealthService
 from sandbox.population import Population
+from sandbox.web_office import CLIENT_ID
 
 TABLES = {"Patient": "patients", "Coverage": "coverage", "Immunization": "immunizations"}
 
