@@ -11,10 +11,10 @@ from records.ledger import LedgerTotals
 from schemas.contract import ErrorBudget
 
 
-def passed(kind, *, read, rejected):
+def passed(kind, *, read, rejected, rule="error-budget"):
     batch = SimpleNamespace(kind=kind, contract=SimpleNamespace(error_budget=ErrorBudget(0.5, 0.05)))
     totals = LedgerTotals(1, read, read - rejected, rejected, Decimal(0), ())
-    return next(each.passed for each in _budgets(batch, totals) if each.rule == "error-budget")
+    return next(each.passed for each in _budgets(batch, totals) if each.rule == rule)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,11 @@ def passed(kind, *, read, rejected):
 )
 def test_a_few_bad_rows_among_few_changes_hold_nothing(kind, read, rejected, holds):
     assert passed(BatchKind(kind), read=read, rejected=rejected) is holds
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "rejects"),
+    [("snapshot", 1, True), ("incremental", 1, False), ("incremental", 19, False), ("incremental", 20, True)],
+)
+def test_changes_none_of_which_can_be_used_are_a_bad_delivery_only_when_they_are_many(kind, rows, rejects):
+    assert passed(BatchKind(kind), read=rows, rejected=rows, rule="nothing-usable") is not rejects
