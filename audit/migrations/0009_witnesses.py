@@ -1,0 +1,24 @@
+"""Witnesses and their cosignatures."""
+
+from alembic import op
+
+revision = "0009_witnesses"
+down_revision = "0008_watches"
+branch_labels = None
+depends_on = None
+
+_UP = """
+SELECT 1;
+"""
+
+_DOWN = """
+SELECT 1;
+"""
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(_UP)
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql(_DOWN)

