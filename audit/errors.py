@@ -1,32 +1,55 @@
 """What can go wrong in the log, named by what the caller should do.
 
 ```
+FixSource
+└── AccessLogInvalid       an access log or a receipt folder given for comparison cannot be read
 RetryLater
+├── QuorumMissing          too few witnesses stand behind the log for too long, so no exchange is logged
 └── ReceiptNotReady        the entry is written, but no checkpoint covers it yet
 IntegrityBroken
 ├── ProofError             a Merkle proof, receipt or tile does not prove what it claims
 ├── NoteInvalid            a signed note or verifier key is malformed, or its signature is false
 ├── LogDamaged             the stored log contradicts itself or a checkpoint
+├── LogForked              a witness has seen another history of this log
 ├── LogRolledBack          the database is behind a checkpoint that was already signed
 └── SealBroken             sealed content does not open, or does not match its commitment
+FixInstallation
+├── PolicyInvalid          the tlog-policy file is malformed, or lets somebody count twice
+└── WitnessUnfit           the folder of a witness is missing, damaged or lost what it had seen
+FixInstallation
+└── KeyEncryptionMisconfigured   the key-encryption key cannot be reached as the settings say
 Refused
+├── ErasureRefused         a person cannot be erased now, or not by this officer
 ├── EntryRefused           the draft is not an entry of its kind, so nothing is written
 └── UnknownEntry           no entry has this id
 ```
 """
 
-from foundation.errors import IntegrityBroken, Refused, RetryLater
+from foundation.errors import FixInstallation, FixSource, IntegrityBroken, Refused, RetryLater
 
 __all__ = [
+    "AccessLogInvalid",
     "EntryRefused",
+    "ErasureRefused",
+    "KeyEncryptionMisconfigured",
     "LogDamaged",
+    "LogForked",
     "LogRolledBack",
     "NoteInvalid",
+    "PolicyInvalid",
     "ProofError",
+    "QuorumMissing",
     "ReceiptNotReady",
     "SealBroken",
     "UnknownEntry",
+    "WitnessUnfit",
 ]
+
+
+class AccessLogInvalid(FixSource):
+    """What was given for a comparison cannot be read."""
+
+    code = "access-log-invalid"
 
 
 class ReceiptNotReady(RetryLater):
@@ -53,6 +76,12 @@ class LogDamaged(IntegrityBroken):
     code = "log-damaged"
 
 
+class LogForked(IntegrityBroken):
+    """A witness has seen another history of this log, or a longer one."""
+
+    code = "log-forked"
+
+
 class LogRolledBack(IntegrityBroken):
     """The database is behind a checkpoint that was already signed."""
 
@@ -65,6 +94,18 @@ class SealBroken(IntegrityBroken):
     code = "seal-broken"
 
 
+class KeyEncryptionMisconfigured(FixInstallation):
+    """The key-encryption key cannot be reached as the settings say."""
+
+    code = "key-encryption-misconfigured"
+
+
+class ErasureRefused(Refused):
+    """A person cannot be erased now, or not by this officer."""
+
+    code = "erasure-refused"
+
+
 class EntryRefused(Refused):
     """The draft is not an entry of its kind; nothing is written."""
 
@@ -75,3 +116,21 @@ class UnknownEntry(Refused):
     """No entry has this id."""
 
     code = "entry-unknown"
+
+
+class QuorumMissing(RetryLater):
+    """Too few witnesses have stood behind the log for too long; exchanges are not logged, so they stop."""
+
+    code = "quorum-missing"
+
+
+class PolicyInvalid(FixInstallation):
+    """The tlog-policy file is malformed, or lets one administration count twice."""
+
+    code = "policy-invalid"
+
+
+class WitnessUnfit(FixInstallation):
+    """The folder of a witness is missing, damaged, or has lost what it had seen."""
+
+    code = "witness-unfit"

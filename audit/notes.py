@@ -1,4 +1,4 @@
-"""Signed notes and verifier keys (C2SP signed-note), with the log's Ed25519 signatures (type 0x01).
+"""Signed notes and verifier keys (C2SP signed-note): signatures of logs and cosignatures of witnesses.
 
 Parsing is strict: what is mangled is refused; a signature by a key that is not known is ignored; a
 false signature by a known key refuses the whole note.
@@ -6,17 +6,16 @@ false signature by a known key refuses the whole note.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.errors import NoteInvalid
+from audit.signature_types import COSIGNATURE_TYPES, ED25519, PUBLIC_KEY_SIZES, verify_signature
+from audit.strict_base64 import decode_base64, encode_base64
 
 __all__ = [
     "ED25519",
@@ -29,7 +28,6 @@ __all__ = [
     "sign_note",
 ]
 
-ED25519 = 0x01
 MAXIMUM_NOTE_BYTES = 1_000_000
 MAXIMUM_SIGNATURES = 64
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
@@ -46,11 +44,16 @@ class VerifierKey:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        if self.signature_type != ED25519 or len(self.public_key) != 32:
+        if PUBLIC_KEY_SIZES.get(self.signature_type) != len(self.public_key):
             raise NoteInvalid(
                 "The verifier key is of a kind that this version does not know.",
-                remedy="Use an Ed25519 key (signature type 0x01).",
+                remedy="Use a key of type 0x01 (log), 0x04 or 0x06 (witness), of that type's length.",
             )
+
+    @property
+    def is_witness(self) -> bool:
+        """Whether this key makes cosignatures, rather than the signatures of a log."""
+        return self.signature_type in COSIGNATURE_TYPES
 
     @property
     def key_id(self) -> bytes:
@@ -59,7 +62,7 @@ class VerifierKey:
         return hashlib.sha256(material).digest()[:4]
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(bytes([self.signature_type]) + self.public_key).decode()
+        encoded = encode_base64(bytes([self.signature_type]) + self.public_key)
         return f"{self.name}+{self.key_id.hex()}+{encoded}"
 
     @classmethod
@@ -82,11 +85,7 @@ class VerifierKey:
 
     def verify(self, text: str, signature: bytes) -> bool:
         """Whether this is a true signature of the text by this key."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        return verify_signature(self.signature_type, self.name, self.public_key, text, signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,27 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    @classmethod
+    def parse(cls, line: str) -> NoteSignature:
+        """Read a signature line, without its newline.
+
+        Raises:
+            NoteInvalid: when it is not one.
+        """
+        if not line.startswith(_DASH):
+            raise NoteInvalid("A signature line does not start with an em dash and a space.")
+        name, separator, encoded = line[len(_DASH) :].partition(" ")
+        if not separator:
+            raise NoteInvalid("A signature line has no signature.")
+        _check_name(name)
+        blob = decode_base64(encoded, "signature")
+        if len(blob) < 5:
+            raise NoteInvalid("A signature is too short.")
+        return cls(name, blob[:4], blob[4:])
+
     def line(self) -> str:
         """The line as it stands in a note."""
-        return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.signature).decode()}\n"
+        return f"{_DASH}{self.name} {encode_base64(self.key_id + self.signature)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,7 @@ class SignedNote:
         lines = tail[:-1].split("\n")
         if len(lines) > MAXIMUM_SIGNATURES:
             raise NoteInvalid(f"The note has more than {MAXIMUM_SIGNATURES} signatures.")
-        return cls(text + "\n", tuple(_parse_signature(line) for line in lines))
+        return cls(text + "\n", tuple(NoteSignature.parse(line) for line in lines))
 
     def __str__(self) -> str:
         return self.text + "\n" + "".join(signature.line() for signature in self.signatures)
@@ -181,21 +198,6 @@ def open_note(note: str | bytes, keys: Sequence[VerifierKey]) -> OpenedNote:
     return OpenedNote(parsed.text, tuple(signed), ignored)
 
 
-def decode_base64(text: str, what: str = "value") -> bytes:
-    """Decode standard base64, refusing anything that is not its one canonical form.
-
-    Raises:
-        NoteInvalid: when it is not canonical base64.
-    """
-    try:
-        decoded = base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError, ValueError) as error:
-        raise NoteInvalid(f"The {what} is not base64.") from error
-    if base64.b64encode(decoded).decode() != text:
-        raise NoteInvalid(f"The {what} is not canonical base64.")
-    return decoded
-
-
 def _by_identity(keys: Iterable[VerifierKey]) -> dict[tuple[str, bytes], VerifierKey]:
     known: dict[tuple[str, bytes], VerifierKey] = {}
     for key in keys:
@@ -204,19 +206,6 @@ def _by_identity(keys: Iterable[VerifierKey]) -> dict[tuple[str, bytes], Verifie
             raise NoteInvalid("Two different verifier keys share one name and key id.")
         known[identity] = key
     return known
-
-
-def _parse_signature(line: str) -> NoteSignature:
-    if not line.startswith(_DASH):
-        raise NoteInvalid("A signature line does not start with an em dash and a space.")
-    name, separator, encoded = line[len(_DASH) :].partition(" ")
-    if not separator:
-        raise NoteInvalid("A signature line has no signature.")
-    _check_name(name)
-    blob = decode_base64(encoded, "signature")
-    if len(blob) < 5:
-        raise NoteInvalid("A signature is too short.")
-    return NoteSignature(name, blob[:4], blob[4:])
 
 
 def _check_name(name: str) -> None:
