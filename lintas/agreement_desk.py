@@ -65,27 +65,37 @@ def sign_file(revision_file: Path, key_folder: Path, name: str, out: Path) -> di
 def publish(
     revision_file: Path, provider_signature: Path, consumer_signature: Path, *, officer: str
 ) -> dict[str, Any]:
-    """Check both signatures against the registered keys and put the revision into force."""
+    """Check both signatures against the registered keys and put the revision into force.
+
+    Raises:
+        NotASteward: When the officer is no steward.
+        NotYourAgency: When the officer works for neither side.
+    """
     from consent.agreement import SignedAgreement, publish_revision
-    from lintas.steward_view import require_steward
+    from participants.stewards import steward
 
     revision = _read(revision_file)
     signed = SignedAgreement(
         revision.payload(), _signature(provider_signature), _signature(consumer_signature)
     )
-    with connected(Role.STEWARD) as (installation, connection):
-        require_steward(installation, officer)
+    with connected(Role.STEWARD) as (_, connection):
+        steward(connection, officer).for_agency(revision.terms.provider, revision.terms.consumer)
         reference = publish_revision(connection, signed)
     return _fields(revision) | {"hash": reference.hash, "state": "in force"}
 
 
 def end(agreement_id: str, *, ended_by: str, reason: str, officer: str) -> dict[str, Any]:
-    """End an agreement at once, for the agency that ends it."""
-    from consent.agreement import end_agreement
-    from lintas.steward_view import require_steward
+    """End an agreement at once, for the agency that ends it.
 
-    with connected(Role.STEWARD) as (installation, connection):
-        require_steward(installation, officer)
+    Raises:
+        NotASteward: When the officer is no steward.
+        NotYourAgency: When the officer works for another agency than the one that ends it.
+    """
+    from consent.agreement import end_agreement
+    from participants.stewards import steward
+
+    with connected(Role.STEWARD) as (_, connection):
+        steward(connection, officer).for_agency(ended_by)
         reference = end_agreement(connection, agreement_id, ended_by=ended_by, reason=reason)
     return {"agreement": agreement_id, "revision": reference.revision, "state": "ended"}
 

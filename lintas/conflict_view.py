@@ -4,7 +4,7 @@ from typing import Any
 
 from foundation.database import Role
 from lintas.access import connected, opened
-from lintas.steward_view import require_steward
+from lintas.steward_view import acting_steward
 
 __all__ = ["conflict_rows", "duplicate_rows", "link_across", "opened_conflict"]
 
@@ -30,16 +30,17 @@ def conflict_rows(dataset: str | None, *, closed: bool, limit: int) -> list[dict
 
 
 def opened_conflict(conflict: int, *, officer: str, reason: str) -> dict[str, Any]:
-    """What both registers say; that somebody looked is committed first."""
+    """What the steward's own register says; that somebody looked is committed first."""
     from records.conflict_list import show
 
     with opened() as installation:
-        require_steward(installation, officer)
-        found = show(installation, conflict, actor=officer, reason=reason)
+        acting = acting_steward(installation, officer)
+        found = show(installation, conflict, agency=acting.agency_id, actor=officer, reason=reason)
     return {
         "id": found.conflict.conflict_id,
         "field": found.conflict.field,
         "authority": found.conflict.authority,
+        "datasets": [found.conflict.dataset_id, found.conflict.other_dataset_id],
         **{side.dataset_id: side.value for side in found.sides},
     }
 

@@ -10,7 +10,6 @@ __all__ = [
     "DemoBroken",
     "FileUnreadable",
     "KeyFileUnreadable",
-    "NotASteward",
     "NotAnOperator",
     "NotRunning",
     "OtherPeople",
@@ -100,19 +99,6 @@ class DemoBroken(IntegrityBroken):
         )
 
 
-class NotASteward(Refused):
-    """The person named is not registered as a steward."""
-
-    code = "not-a-steward"
-
-    def __init__(self, pseudonym: str) -> None:
-        super().__init__(
-            f"{pseudonym} is not the pseudonym of a registered steward",
-            why="the log names who decided about people's records",
-            remedy="use your own pseudonym; the operator registers officers and their roles",
-        )
-
-
 class NotAnOperator(Refused):
     """The person named may not change who takes part."""
 
@@ -120,10 +106,11 @@ class NotAnOperator(Refused):
 
     def __init__(self, pseudonym: str, *, there_is_none: bool) -> None:
         super().__init__(
-            f"{pseudonym} is not the pseudonym of a registered operator",
-            why="the log names who let somebody take part",
+            f"{pseudonym} is not the pseudonym of a registered operator of this bus",
+            why="only the agency that runs the bus says who takes part, and the log names who did it",
             remedy=(
-                "register yourself first: lintas officers add … --role operator"
+                "register your agency (lintas agencies add … --kind operator),"
+                " then yourself (lintas officers add … --role operator)"
                 if there_is_none
                 else "use your own pseudonym; an operator registers others"
             ),

@@ -1,15 +1,21 @@
 """Notices and webhooks as the command line shows and changes them."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from foundation.database import Role
-from lintas.access import connected, opened
-from lintas.steward_view import require_steward
+from lintas.access import connected
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg import Connection
+
     from audit.entry import EntryKind
+    from foundation.installation import Installation
+    from participants.stewards import Steward
     from verification.notices import Notice, NoticeState
     from verification.webhooks import Webhook
 
@@ -48,51 +54,65 @@ def retry_notice(notice: str, *, officer: str) -> dict[str, Any]:
     from verification.notices import NoticeState, requeue
 
     states = (NoticeState.DEAD, NoticeState.DELIVERED)
-    return _change(notice, officer, EntryKind.NOTICE_RETRIED, states, requeue)
+    with _desk(officer) as (installation, connection, acting):
+        found = _waiting(connection, notice, states)
+        acting.for_system(connection, found.system)
+        requeue(connection, found)
+        return _noted(installation, connection, found, EntryKind.NOTICE_RETRIED, officer=officer)
 
 
 def discard_notice(notice: str, *, officer: str, reason: str) -> dict[str, Any]:
-    """Give a notice up that is queued or dead, with an entry."""
+    """Give a notice up that is queued or dead, with an entry; only the portal's agency can say so."""
     from audit.entry import EntryKind
     from verification.notices import NoticeState, settle
 
-    def give_up(connection: Any, found: "Notice") -> None:
+    with _desk(officer) as (installation, connection, acting):
+        found = _waiting(connection, notice, (NoticeState.QUEUED, NoticeState.DEAD))
+        acting.for_agency(found.consumer)
         settle(connection, found, NoticeState.DISCARDED, reason)
+        kind = EntryKind.NOTICE_DISCARDED
+        return _noted(installation, connection, found, kind, officer=officer, reason=reason)
 
-    states = (NoticeState.QUEUED, NoticeState.DEAD)
-    return _change(notice, officer, EntryKind.NOTICE_DISCARDED, states, give_up, reason=reason)
+
+@contextmanager
+def _desk(officer: str) -> "Iterator[tuple[Installation, Connection[Any], Steward]]":
+    """One transaction of a steward."""
+    from participants.stewards import steward
+
+    with connected(Role.STEWARD) as (installation, connection):
+        yield installation, connection, steward(connection, officer)
 
 
-def _change(
-    notice: str,
-    officer: str,
+def _waiting(connection: "Connection[Any]", notice: str, states: "tuple[NoticeState, ...]") -> "Notice":
+    from verification.errors import NoticeNotWaiting
+    from verification.notices import find
+
+    found = find(connection, _id(notice), locked=True)
+    if found.state not in states:
+        raise NoticeNotWaiting(
+            f"The notice is {found.state}",
+            remedy=f"Only one that is {' or '.join(states)} can be changed like this",
+        )
+    return found
+
+
+def _noted(
+    installation: "Installation",
+    connection: "Connection[Any]",
+    found: "Notice",
     kind: "EntryKind",
-    states: "tuple[NoticeState, ...]",
-    change: Any,
     *,
+    officer: str,
     reason: str | None = None,
 ) -> dict[str, Any]:
     from audit.log import append
     from audit.vault import Vault
-    from verification.errors import NoticeNotWaiting
     from verification.notices import find
     from verification.sending import ending
 
-    with opened() as installation:
-        require_steward(installation, officer)
-        with (
-            installation.database.connect(Role.STEWARD) as connection,
-            Vault(installation, Role.STEWARD) as vault,
-        ):
-            found = find(connection, _id(notice), locked=True)
-            if found.state not in states:
-                raise NoticeNotWaiting(
-                    f"The notice is {found.state}",
-                    remedy=f"Only one that is {' or '.join(states)} can be changed like this",
-                )
-            change(connection, found)
-            append(connection, ending(found, vault.keys_of(found.subject), kind, officer, reason))
-            return _shown(find(connection, found.notice_id))
+    with Vault(installation, Role.STEWARD) as vault:
+        append(connection, ending(found, vault.keys_of(found.subject), kind, officer, reason))
+    return _shown(find(connection, found.notice_id))
 
 
 def webhook_rows() -> list[dict[str, Any]]:
@@ -104,45 +124,42 @@ def webhook_rows() -> list[dict[str, Any]]:
 
 
 def add_webhook(system: str, url: str, ca: Path | None, *, officer: str) -> dict[str, Any]:
-    """Register an address by the operator's word."""
+    """Register an address; by the operator's word it is active at once, by the agency's own it waits."""
     from verification.webhooks import register
 
     ca_pem = None if ca is None else ca.read_text(encoding="ascii", errors="replace")
-    with opened() as installation:
-        require_steward(installation, officer)
-        with installation.database.connect(Role.STEWARD) as connection:
-            return _address(register(connection, system, url, by=officer, ca_pem=ca_pem, is_operator=True))
+    with _desk(officer) as (_, connection, acting):
+        is_operator = acting.for_system(connection, system).is_operators
+        return _address(register(connection, system, url, by=officer, ca_pem=ca_pem, is_operator=is_operator))
 
 
 def approve_webhook(system: str, url: str, *, officer: str) -> dict[str, Any]:
-    """Approve the address that the officer looked at."""
+    """Approve the address that the operator's steward looked at."""
     from verification.webhooks import approve
 
-    with opened() as installation:
-        require_steward(installation, officer)
-        with installation.database.connect(Role.STEWARD) as connection:
-            return _address(approve(connection, system, by=officer, url=url))
+    with _desk(officer) as (_, connection, acting):
+        acting.for_operator()
+        return _address(approve(connection, system, by=officer, url=url))
 
 
 def pause_webhook(system: str, *, officer: str, reason: str) -> dict[str, Any]:
     """Pause an address."""
     from verification.webhooks import pause
 
-    with opened() as installation:
-        require_steward(installation, officer)
-        with installation.database.connect(Role.STEWARD) as connection:
-            return _address(pause(connection, system, by=officer, reason=reason))
+    with _desk(officer) as (_, connection, acting):
+        acting.for_system(connection, system)
+        return _address(pause(connection, system, by=officer, reason=reason))
 
 
 def remove_webhook(system: str, *, officer: str) -> dict[str, Any]:
-    """Forget an address."""
-    from verification.webhooks import remove
+    """Forget an address; one that is paused stays, unless the operator's steward removes it."""
+    from verification.webhooks import listed, remove
 
-    with opened() as installation:
-        require_steward(installation, officer)
-        with installation.database.connect(Role.STEWARD) as connection:
-            remove(connection, system, by=officer, is_operator=True)
-    return {"system": system, "status": "removed"}
+    with _desk(officer) as (_, connection, acting):
+        is_operator = acting.for_system(connection, system).is_operators
+        remove(connection, system, by=officer, is_operator=is_operator)
+        left = [each for each in listed(connection) if each.system == system]
+    return {"system": system, "status": left[0].status if left else "removed"}
 
 
 def _id(notice: str) -> UUID:

@@ -38,10 +38,15 @@ OWNER_KINDS: tuple[str, ...] = get_args(OwnerKind)
 
 
 def add_agency(agency_id: str, name: str, kind: str, *, operator: str) -> dict[str, Any]:
-    """Register an agency, or bring its name up to date."""
-    from participants.registry import Agency, register_agency
+    """Register an agency, or bring its name up to date.
 
-    with _at_the_desk(operator) as connection:
+    The first agency of an installation is the operator's, and its first operator registers it.
+    """
+    from participants.registry import Agency, register_agency
+    from participants.stewards import OPERATOR_KIND
+
+    founder = operator if kind == OPERATOR_KIND else None
+    with _at_the_desk(operator, founder=founder) as connection:
         register_agency(connection, Agency(agency_id, name, kind))
         _note(connection, operator, "agency", agency_id, "registered")
     return {"agency": agency_id, "state": "registered"}
@@ -165,22 +170,35 @@ def end_key(kid: str, *, reason: str, operator: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _at_the_desk(pseudonym: str, *, first: tuple[str, str] | None = None) -> "Iterator[Connection[Any]]":
+def _at_the_desk(
+    pseudonym: str, *, first: tuple[str, str] | None = None, founder: str | None = None
+) -> "Iterator[Connection[Any]]":
     """One transaction of somebody who may change who takes part.
 
     Args:
         pseudonym: Who acts.
         first: Pseudonym and agency of an operator who is about to be registered.
+        founder: Who registers the operator's own agency.
 
     Raises:
         NotAnOperator: When the pseudonym is no operator's, unless there is none yet and they begin.
     """
-    from participants.registry import officers
+    from participants.registry import agencies, officers
     from participants.roles import OfficerRole
+    from participants.stewards import OPERATOR_KIND
 
     with connected(Role.STEWARD) as (_, connection):
-        operators = {each.pseudonym for each in officers(connection) if OfficerRole.OPERATOR in each.roles}
-        begins = not operators and first is not None and first[0] == pseudonym
+        known = agencies(connection)
+        theirs = {each.agency_id for each in known if each.kind == OPERATOR_KIND}
+        operators = {
+            each.pseudonym
+            for each in officers(connection)
+            if OfficerRole.OPERATOR in each.roles and each.agency_id in theirs
+        }
+        begins = not operators and (
+            (first is not None and first[0] == pseudonym and first[1] in theirs)
+            or (founder == pseudonym and not known)
+        )
         if pseudonym not in operators and not begins:
             raise NotAnOperator(pseudonym, there_is_none=not operators)
         yield connection

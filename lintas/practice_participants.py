@@ -29,6 +29,7 @@ __all__ = [
     "PORTALS",
     "PORTAL_AGENCY",
     "PROVIDERS",
+    "STEWARDS",
     "PracticePortal",
     "agency_keyring",
     "portal_keyring",
@@ -87,8 +88,24 @@ _DECIDING = {
     "case-3": ("mpp-mojokerto", "pemutus-03"),
     "case-4": (CIVIL_REGISTRY, "pemutus-04"),
 }
+#: Who looks after the data of each agency; nobody does it for another one.
+STEWARDS = {
+    OPERATOR: "walidata-01",
+    CIVIL_REGISTRY: "walidata-02",
+    TAX_OFFICE: "walidata-03",
+    LICENSING_OFFICE: "walidata-04",
+    HEALTH_OFFICE: "walidata-05",
+    PORTAL_AGENCY: "walidata-06",
+    "polres-mojokerto": "walidata-07",
+    "mpp-mojokerto": "walidata-08",
+}
 OFFICERS = (
     Officer("steward-1", OPERATOR, "walidata-01", frozenset({OfficerRole.STEWARD, OfficerRole.OPERATOR})),
+    *(
+        Officer(f"steward-{pseudonym[-1]}", agency, pseudonym, frozenset({OfficerRole.STEWARD}))
+        for agency, pseudonym in STEWARDS.items()
+        if agency != OPERATOR
+    ),
     Officer("auditor-1", OPERATOR, "auditor-01", frozenset({OfficerRole.AUDITOR})),
     Officer("counter-1", PORTAL_AGENCY, "loket-01", frozenset({OfficerRole.ASSISTING_OFFICER})),
     *(

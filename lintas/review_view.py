@@ -7,7 +7,7 @@ from uuid import UUID
 
 from foundation.database import Role
 from lintas.access import connected, opened
-from lintas.steward_view import require_steward
+from lintas.steward_view import acting_steward, datasets_of_rows
 
 if TYPE_CHECKING:
     from verification.referrals import Referral
@@ -49,7 +49,7 @@ def open_quarantined(row: str, *, officer: str, reason: str) -> dict[str, Any]:
     from records.quarantine import show
 
     with opened() as installation:
-        require_steward(installation, officer)
+        acting_steward(installation, officer).for_each(datasets_of_rows(installation, [int(row)]))
         (found,) = show(installation, [int(row)], actor=officer, reason=reason)
     return {
         "id": found.row.row_id,

@@ -7,22 +7,23 @@ from uuid import UUID
 
 from foundation.database import Role
 from lintas.access import connected, opened
-from lintas.errors import NotASteward
 
 if TYPE_CHECKING:
     from foundation.installation import Installation
+    from participants.stewards import Steward
     from records.repair import Repair
     from schemas.contract import Contract
 
 __all__ = [
+    "acting_steward",
     "batch_report",
     "batch_rows",
+    "datasets_of_rows",
     "discard_rows",
     "reject_batch",
     "release_batch",
     "repair_rows",
     "replay_rows",
-    "require_steward",
     "return_rows",
 ]
 
@@ -53,8 +54,7 @@ def release_batch(batch: UUID, *, officer: str, reason: str) -> dict[str, Any]:
     from records.sync import SyncContext, publish, take_over
 
     with opened() as installation:
-        require_steward(installation, officer)
-        contract = _contract_of_batch(installation, batch)
+        contract = _contract_of_batch(installation, batch, officer)
         release(installation, batch, actor=officer, reason=reason)
         context = SyncContext(installation)
         published = publish(context, take_over(context, contract, batch))
@@ -74,7 +74,7 @@ def reject_batch(batch: UUID, *, officer: str, reason: str) -> dict[str, Any]:
     from records.endings import reject_held
 
     with opened() as installation:
-        require_steward(installation, officer)
+        acting_steward(installation, officer).for_each([_dataset_of_batch(installation, batch)])
         reject_held(installation, batch, actor=officer, reason=reason)
     return {"batch": batch, "status": "rejected"}
 
@@ -92,8 +92,7 @@ def replay_rows(
     from records.sync import SyncContext
 
     with opened() as installation:
-        require_steward(installation, officer)
-        contract = _contract(installation, dataset)
+        contract = _own_contract(installation, dataset, officer)
         done = replay(
             SyncContext(installation), contract, rows, actor=officer, reason=reason, corrections=corrections
         )
@@ -111,7 +110,7 @@ def discard_rows(rows: Sequence[int], *, officer: str, reason: str) -> dict[str,
     from records.quarantine import discard
 
     with opened() as installation:
-        require_steward(installation, officer)
+        acting_steward(installation, officer).for_each(datasets_of_rows(installation, rows))
         return {"discarded": discard(installation, rows, actor=officer, reason=reason)}
 
 
@@ -138,8 +137,7 @@ def repair_rows(
     from records.sync import SyncContext
 
     with opened() as installation:
-        require_steward(installation, officer)
-        contract = _contract(installation, dataset)
+        contract = _own_contract(installation, dataset, officer)
         if preview:
             plan, done = (
                 repairing.plan(installation, contract, repair, rows, actor=officer, reason=reason),
@@ -173,28 +171,48 @@ def return_rows(
     from records import returning
 
     with opened() as installation:
-        require_steward(installation, officer)
+        acting_steward(installation, officer).for_each([dataset])
         done = returning.return_rows(installation, dataset, path, rows, actor=officer, reason=reason)
     return {"dataset": dataset, "rows": done.rows, "file": str(done.path)}
 
 
-def require_steward(installation: "Installation", pseudonym: str) -> None:
-    """The log names who decided; a name that is no steward's would make that worthless."""
-    from participants.registry import officers
-    from participants.roles import OfficerRole
+def acting_steward(installation: "Installation", pseudonym: str) -> "Steward":
+    """Who acts; ask the result whether they may do so for the agency concerned.
+
+    Raises:
+        NotASteward: When the pseudonym is no steward's.
+    """
+    from participants.stewards import steward
 
     with installation.database.connect(Role.STEWARD) as connection:
-        known = [each for each in officers(connection) if each.pseudonym == pseudonym]
-    if not any(OfficerRole.STEWARD in each.roles for each in known):
-        raise NotASteward(pseudonym)
+        return steward(connection, pseudonym)
 
 
-def _contract_of_batch(installation: "Installation", batch: UUID) -> "Contract":
+def datasets_of_rows(installation: "Installation", rows: Sequence[int]) -> list[str]:
+    """The datasets of some quarantined rows."""
+    from records.quarantine import datasets_of
+
+    with installation.database.connect(Role.STEWARD) as connection:
+        return datasets_of(connection, rows)
+
+
+def _contract_of_batch(installation: "Installation", batch: UUID, officer: str) -> "Contract":
+    acting = acting_steward(installation, officer)
+    dataset = _dataset_of_batch(installation, batch)
+    acting.for_each([dataset])
+    return _contract(installation, dataset)
+
+
+def _dataset_of_batch(installation: "Installation", batch: UUID) -> str:
     from records.batch_list import find_batch
 
     with installation.database.connect(Role.STEWARD) as connection:
-        found = find_batch(connection, batch)
-    return _contract(installation, found.dataset_id)
+        return find_batch(connection, batch).dataset_id
+
+
+def _own_contract(installation: "Installation", dataset: str, officer: str) -> "Contract":
+    acting_steward(installation, officer).for_each([dataset])
+    return _contract(installation, dataset)
 
 
 def _contract(installation: "Installation", dataset: str) -> "Contract":

@@ -9,6 +9,8 @@ Nothing here writes to the log; who registers or rolls a key (``lintas``, ``web`
 from participants.errors import (
     KeyConflict,
     KeyNotValid,
+    NotASteward,
+    NotYourAgency,
     ParticipantInvalid,
     ParticipantUnknown,
     SignatureWrong,
@@ -17,17 +19,21 @@ from participants.errors import (
 from participants.keys import PublicKeyRecord
 from participants.registry import Agency, Officer, System
 from participants.roles import OfficerRole
+from participants.stewards import Steward
 
 __all__ = [
     "Agency",
     "KeyConflict",
     "KeyNotValid",
+    "NotASteward",
+    "NotYourAgency",
     "Officer",
     "OfficerRole",
     "ParticipantInvalid",
     "ParticipantUnknown",
     "PublicKeyRecord",
     "SignatureWrong",
+    "Steward",
     "System",
     "UnknownKey",
 ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from foundation.errors import FixInstallation, Refused
 
 __all__ = [
     "KeyConflict",
     "KeyNotValid",
+    "NotASteward",
+    "NotYourAgency",
     "ParticipantInvalid",
     "ParticipantUnknown",
     "SignatureWrong",
@@ -36,3 +40,33 @@ class SignatureWrong(Refused):
 
 class KeyConflict(FixInstallation):
     """A key cannot be added or ended as asked."""
+
+
+class NotASteward(Refused):
+    """The person named is not registered as a steward."""
+
+    code = "not-a-steward"
+
+    def __init__(self, pseudonym: str) -> None:
+        super().__init__(
+            f"{pseudonym} is not the pseudonym of a registered steward",
+            why="the log names who decided about people's records",
+            remedy="use your own pseudonym; the operator registers officers and their roles",
+        )
+
+
+class NotYourAgency(Refused):
+    """A steward wanted to act for an agency that they do not work for."""
+
+    code = "not-your-agency"
+
+    def __init__(self, pseudonym: str, agency: str, owners: Iterable[str]) -> None:
+        theirs = sorted(owners)
+        whose = " or ".join(theirs) or "the operator of the bus"
+        super().__init__(
+            f"{pseudonym} is a steward of {agency}; this is for a steward of {whose}",
+            why="stewards act for their own agency's datasets, webhooks and agreements, and for no other",
+            remedy=f"ask a steward of {whose}; an operator registers officers with `lintas officers add`",
+            agency=agency,
+            owners=theirs,
+        )

@@ -1,6 +1,7 @@
 """Contradictions and possible duplicates as a steward looks at them: where they stand, who is to settle.
 
-A list holds no value. What two registers say is shown only one contradiction at a time, after an entry.
+A list holds no value. What a register says is shown only to its own agency, one contradiction at a time,
+after an entry.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from psycopg.rows import class_row
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from foundation.database import Role, translated
+from participants.errors import NotYourAgency
+from participants.stewards import agency_of_dataset
 from records.errors import ConflictNotFound
 from records.shapes import DatasetShape, read_shapes
 
@@ -69,7 +72,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class OpenedConflict:
-    """A contradiction with what both registers say."""
+    """A contradiction with what the registers of one agency say."""
 
     conflict: Conflict
     sides: tuple[Side, ...]
@@ -124,11 +127,16 @@ def duplicates(
         ).fetchall()
 
 
-def show(installation: Installation, conflict_id: int, *, actor: str, reason: str) -> OpenedConflict:
-    """What both registers say; that somebody looked is committed before it is given out.
+def show(
+    installation: Installation, conflict_id: int, *, agency: str, actor: str, reason: str
+) -> OpenedConflict:
+    """What an agency's own register says; that somebody looked is committed before it is given out.
+
+    What the other agency says is not read: no agreement lets a steward see it.
 
     Raises:
         ConflictNotFound: When there is none of that id.
+        NotYourAgency: When neither register is the agency's.
     """
     with translated(), installation.database.connect(Role.STEWARD) as connection:
         with connection.cursor(row_factory=class_row(Conflict)) as cursor:
@@ -140,7 +148,10 @@ def show(installation: Installation, conflict_id: int, *, actor: str, reason: st
                 "There is no such contradiction", remedy="`lintas conflicts list` shows what stands"
             )
         shapes = {each.dataset_id: each for each in read_shapes(connection)}
-        named = ((found.dataset_id, found.record_id), (found.other_dataset_id, found.other_record_id))
+        both = ((found.dataset_id, found.record_id), (found.other_dataset_id, found.other_record_id))
+        named = [(dataset, record) for dataset, record in both if agency_of_dataset(dataset) == agency]
+        if not named:
+            raise NotYourAgency(actor, agency, {agency_of_dataset(dataset) for dataset, _ in both})
         sides = [
             side
             for dataset, record in named

@@ -34,6 +34,7 @@ __all__ = [
     "OpenedRow",
     "QuarantinedRow",
     "Rejected",
+    "datasets_of",
     "discard",
     "list_rows",
     "reasons",
@@ -333,21 +334,30 @@ def discard(installation: Installation, row_ids: Sequence[int], *, actor: str, r
     from foundation.database import Role, translated
 
     with translated(), installation.database.connect(Role.STEWARD) as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT dataset_id FROM quality.quarantine_row WHERE row_id = ANY(%s)", [list(row_ids)]
-        ).fetchall()
+        datasets = datasets_of(connection, row_ids)
         done = resolve(connection, row_ids, "discarded", actor=actor)
         append(
             connection,
             EntryDraft(
                 kind=EntryKind.QUARANTINE_REPLAYED,
                 actor=actor,
-                datasets=tuple(sorted(row[0] for row in rows)),
+                datasets=tuple(datasets),
                 outcome="discarded",
                 details={"rows": done, "reason": reason},
             ),
         )
     return done
+
+
+def datasets_of(connection: psycopg.Connection[Any], row_ids: Sequence[int]) -> list[str]:
+    """The datasets that some rows belong to; rows that do not exist belong to none."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT DISTINCT dataset_id FROM quality.quarantine_row WHERE row_id = ANY(%s) ORDER BY 1",
+            [list(row_ids)],
+        )
+    ]
 
 
 def _quarantined(row: Mapping[str, Any]) -> QuarantinedRow:

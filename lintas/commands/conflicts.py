@@ -43,7 +43,7 @@ def show(
     reason: Annotated[str, typer.Option(help="Why you need to see it; it stands in the log.")],
     as_json: AsJson = False,
 ) -> None:
-    """What both registers say. Looking is logged with your pseudonym and reason."""
+    """What your own register says. Looking is logged with your pseudonym and reason."""
     from lintas.conflict_view import opened_conflict
 
     print_fields(opened_conflict(conflict, officer=officer, reason=reason), as_json=as_json)

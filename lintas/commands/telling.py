@@ -71,7 +71,7 @@ def discard(
     reason: Annotated[str, typer.Option(help="Why, as a code such as `told-by-telephone`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Give a notice up, so that later ones of its application may be sent."""
+    """Give a notice up, so that later ones of its application may be sent; only the portal's agency may."""
     from lintas.notices_view import discard_notice
 
     print_fields(discard_notice(notice, officer=officer, reason=reason), as_json=as_json)
@@ -94,7 +94,7 @@ def add(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register where a portal is told, and approve it; the portal's own way is `PUT /v1/webhook`."""
+    """Register where a portal is told; active at once by a steward of the operator, else it waits for one."""
     from lintas.notices_view import add_webhook
 
     print_fields(add_webhook(system, url, ca, officer=officer), as_json=as_json)
@@ -108,7 +108,7 @@ def approve(
     officer: Officer,
     as_json: AsJson = False,
 ) -> None:
-    """Let notices be sent to the address that a portal registered, or again after a pause."""
+    """Let notices be sent to the address that a portal registered, or again after a pause; the operator's."""
     from lintas.notices_view import approve_webhook
 
     print_fields(approve_webhook(system, url, officer=officer), as_json=as_json)

@@ -33,6 +33,7 @@ from foundation.http_errors import (
     UnexpectedContent,
 )
 from foundation.installation import Installation
+from lintas.practice_participants import STEWARDS
 from records.errors import BatchRejected
 from sandbox.faults import FaultKind
 from sandbox.mutations import ABSURD, UNKNOWN_NIK
@@ -286,14 +287,15 @@ def opened(city: City, batch_id: Any) -> list[tuple[int, str]]:
     """The rows of a batch as the steward reads them by the command; each opening is an entry."""
     found = []
     for row in city.quarantined(batch_id):
+        steward = STEWARDS[row.dataset_id.partition("/")[0]]
         said = city.command(
-            "quarantine", "show", str(row.row_id), "--reason", "ask the producer", "--officer", "walidata-01",
+            "quarantine", "show", str(row.row_id), "--reason", "ask the producer", "--officer", steward,
             "--json",
         )  # fmt: skip
         assert said.code == 0, said.err
         found.append((row.row_id, said.out))
         entry = city.entries()[-1]
-        assert (entry["kind"], entry["actor"]) == ("quarantine.viewed", "walidata-01")
+        assert (entry["kind"], entry["actor"]) == ("quarantine.viewed", steward)
     return found
 
 
@@ -386,8 +388,9 @@ def test_a_register_that_is_all_garbage_is_rejected_and_kept_for_the_steward(cit
     assert kept
     assert all(row.state == "open" for row in kept)
     said = city.command(
-        "quarantine", "show", str(kept[0].row_id), "--reason", "garbage", "--officer", "walidata-01", "--json"
-    )
+        "quarantine", "show", str(kept[0].row_id), "--reason", "garbage", "--officer",
+        STEWARDS["dukcapil-mojokerto"], "--json",
+    )  # fmt: skip
     assert said.report["row"]["nik"].startswith("#")
     assert_only_the_steward_reads(city)
     told = city.command("sync", PERSONS, "--json")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from foundation.database import Role
+from records.quarantine import list_rows
 from sandbox.fixed_people import FIXED
 
 pytestmark = [
@@ -39,6 +41,7 @@ def test_a_tutorial_can_be_followed_to_its_end(synced: Any, desk: Path, page: st
     text = (ROOT / "docs" / "tutorial" / f"{page}.md").read_text(encoding="utf-8")
     text = text.replace("/path/to/file", str(person))
     text = text.replace("https://127.0.0.1:8800", f"https://127.0.0.1:{synced.settings.api_port}")
+    text = text.replace("quarantine show 1 ", f"quarantine show {_a_row_of_the_registry(synced)} ")
     blocks = BLOCK.findall(text)
     commands = "\n".join(body for language, body in blocks if language == "sh")
     program = "\n".join(body for language, body in blocks if language == "python")
@@ -46,6 +49,12 @@ def test_a_tutorial_can_be_followed_to_its_end(synced: Any, desk: Path, page: st
         _follow(commands, desk, synced.settings)
     if program:
         _run([sys.executable, "-c", program], desk, _environment(synced.settings))
+
+
+def _a_row_of_the_registry(synced: Any) -> int:
+    """An id as the tutorial's list shows it."""
+    with synced.database.connect(Role.STEWARD) as connection:
+        return list_rows(connection, dataset_id="dukcapil-mojokerto/persons", limit=1)[0].row_id
 
 
 def _follow(commands: str, desk: Path, settings: Any) -> None:

@@ -11,7 +11,8 @@ from foundation import clock
 from foundation.database import Role
 from foundation.keyring import Keyring
 from lintas.cli import app
-from lintas.errors import KeyFileUnreadable, NotAnOperator, NotASteward
+from lintas.errors import KeyFileUnreadable, NotAnOperator
+from participants import NotASteward, NotYourAgency
 
 REGISTRY, OFFICE = "dukcapil-contoh", "diskop-contoh"
 
@@ -48,6 +49,8 @@ def register_both(desk, tmp_path):
     for agency in (REGISTRY, OFFICE):
         words = ("agencies", "add", agency, "--name", agency.title(), "--kind", "office")
         told(desk(*words, "--officer", "operator-01", "--json"))
+        words = ("officers", "add", f"s-{agency}", "--agency", agency, "--pseudonym", f"of-{agency}")
+        told(desk(*words, "--role", "steward", "--officer", "operator-01", "--json"))
         jwk = tmp_path / f"{agency}.jwk"
         key = Keyring.open(tmp_path / agency).ensure("agreement")
         jwk.write_text(json.dumps(key.public_jwk))
@@ -82,7 +85,7 @@ def drafted(desk, tmp_path):
         told(desk(*words, "--output", str(tmp_path / f"{agency}.sig"), "--json"))
 
 
-def published(desk, tmp_path, provider=REGISTRY, officer="operator-01"):
+def published(desk, tmp_path, provider=REGISTRY, officer=f"of-{REGISTRY}"):
     return desk(
         "agreements", "publish", str(tmp_path / "pks-1"),
         "--provider-signature", str(tmp_path / f"{provider}.sig"),
@@ -97,12 +100,14 @@ def test_an_agency_joins_and_agrees_by_commands_alone(desk, tmp_path, installati
     assert told(published(desk, tmp_path))["state"] == "in force"
     assert [each["agreement"] for each in told(desk("agreements", "list", "--json"))] == ["pks-1"]
     words = ("agreements", "end", "pks-1", "--ended-by", OFFICE, "--reason", "over", "--officer")
-    assert told(desk(*words, "operator-01", "--json"))["state"] == "ended"
+    for other in ("operator-01", f"of-{REGISTRY}"):
+        assert isinstance(desk(*words, other).exception, NotYourAgency)
+    assert told(desk(*words, f"of-{OFFICE}", "--json"))["state"] == "ended"
     with installation.database.connect(Role.MIGRATOR) as connection:
         kinds = [row[0] for row in connection.execute("SELECT kind FROM audit.outbox ORDER BY id")]
     assert kinds == [
         "participant.changed", "role.changed", "role.changed",
-        "participant.changed", "key.added", "participant.changed", "key.added",
+        *("participant.changed", "participant.changed", "role.changed", "key.added") * 2,
         "agreement.signed", "agreement.ended",
     ]  # fmt: skip
 
@@ -119,12 +124,40 @@ def test_nobody_but_a_steward_puts_an_agreement_into_force(desk, tmp_path):
     register_both(desk, tmp_path)
     drafted(desk, tmp_path)
     assert isinstance(published(desk, tmp_path, officer="somebody").exception, NotASteward)
+    assert isinstance(published(desk, tmp_path, officer="operator-01").exception, NotYourAgency)
 
 
 def test_only_the_first_operator_registers_themselves(desk):
     words = ("officers", "add", "o-2", "--agency", "kominfo", "--pseudonym", "another", "--role", "operator")
     assert isinstance(desk(*words, "--officer", "another").exception, NotAnOperator)
     assert told(desk(*words, "--officer", "operator-01", "--json"))["roles"] == ["operator"]
+
+
+def test_an_operator_role_at_another_agency_says_nothing_about_who_takes_part(desk, tmp_path):
+    register_both(desk, tmp_path)
+    words = ("officers", "add", "o-3", "--agency", OFFICE, "--pseudonym", "their-own", "--role", "operator")
+    told(desk(*words, "--officer", "operator-01", "--json"))
+    words = ("agencies", "add", "another", "--name", "Another", "--kind", "office", "--officer", "their-own")
+    assert isinstance(desk(*words).exception, NotAnOperator)
+
+
+def test_an_empty_installation_begins_with_the_operators_own_agency(run):
+    words = (
+        "agencies",
+        "add",
+        "kominfo",
+        "--name",
+        "Kominfo",
+        "--officer",
+        "operator-01",
+        "--json",
+        "--kind",
+    )
+    assert isinstance(run(*words, "office").exception, NotAnOperator)
+    told(run(*words, "operator"))
+    assert isinstance(run(*words, "operator").exception, NotAnOperator), "there is one now"
+    told(begin(run))
+    told(run(*words, "operator"))
 
 
 @pytest.mark.parametrize("what", ["agencies", "systems"])

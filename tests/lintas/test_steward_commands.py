@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from foundation import clock
 from foundation.database import Role
 from lintas.cli import app
-from lintas.errors import NotASteward
+from participants import NotASteward, NotYourAgency
 from participants.registry import Agency, Officer, register_agency, register_officer
 from participants.roles import OfficerRole
 
@@ -20,8 +20,15 @@ BATCH = "0b0c8f9e-5a52-4d2f-9a36-2f1f5d1f0a11"
 def steward_home(installation, monkeypatch):
     with installation.database.connect(Role.STEWARD) as connection:
         register_agency(connection, Agency("diskominfo-mojokerto", "Diskominfo", "operator"))
-        for pseudonym, role in (("walidata-01", OfficerRole.STEWARD), ("auditor-01", OfficerRole.AUDITOR)):
-            officer = Officer(pseudonym, "diskominfo-mojokerto", pseudonym, frozenset({role}))
+        for agency in ("a", "c"):
+            register_agency(connection, Agency(agency, agency.title()))
+        for pseudonym, agency, role in (
+            ("walidata-01", "diskominfo-mojokerto", OfficerRole.STEWARD),
+            ("walidata-02", "a", OfficerRole.STEWARD),
+            ("walidata-03", "c", OfficerRole.STEWARD),
+            ("auditor-01", "diskominfo-mojokerto", OfficerRole.AUDITOR),
+        ):
+            officer = Officer(pseudonym, agency, pseudonym, frozenset({role}))
             register_officer(connection, officer, assigned_by="tests")
     monkeypatch.setattr("foundation.installation.load_settings", lambda: installation.settings)
     return installation
@@ -101,12 +108,12 @@ def test_a_repair_of_another_kind_is_refused_before_anything_is_opened(steward_h
 
 def test_a_steward_rejects_a_held_batch_and_the_log_says_who_and_why(steward_home):
     _held_batch(steward_home)
-    words = ("batches", "reject", BATCH, "--officer", "walidata-01", "--reason", "the file was cut")
+    words = ("batches", "reject", BATCH, "--officer", "walidata-02", "--reason", "the file was cut")
     assert _run(*words).exit_code == 0
     with steward_home.database.connect(Role.MIGRATOR) as connection:
         (status, by) = connection.execute("SELECT status, released_by FROM records.batch").fetchone()
         entries = connection.execute("SELECT convert_from(entry, 'UTF8') FROM audit.outbox").fetchall()
-    assert (status, by) == ("rejected", "walidata-01")
+    assert (status, by) == ("rejected", "walidata-02")
     assert [json.loads(entry)["kind"] for (entry,) in entries] == ["sync.rejected"]
 
 
@@ -128,6 +135,32 @@ def test_a_steward_rejects_a_held_batch_and_the_log_says_who_and_why(steward_hom
 def test_nobody_but_a_steward_decides_or_looks(steward_home, words, name):
     result = _run(*words, "--officer", name, "--reason", "curious")
     assert isinstance(result.exception, NotASteward)
+
+
+@pytest.mark.parametrize("name", ["walidata-01", "walidata-03"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("batches", "release", BATCH),
+        ("batches", "reject", BATCH),
+        ("quarantine", "replay", "a/b", "1"),
+        ("quarantine", "discard", "1"),
+        ("quarantine", "show", "1"),
+        ("quarantine", "repair", "a/b", "--rule", "pad", "--column", "kbli", "--length", "5", "--preview"),
+        ("quarantine", "return", "a/b", "--output", "returned.csv"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_steward_of_another_agency_decides_and_sees_nothing_nor_does_the_operators(
+    steward_home, words, name, monkeypatch
+):
+    _held_batch(steward_home)
+    monkeypatch.setattr("records.quarantine.datasets_of", lambda *_: ["a/b"])
+    result = _run(*words, "--officer", name, "--reason", "curious")
+    assert isinstance(result.exception, NotYourAgency)
+    with steward_home.database.connect(Role.MIGRATOR) as connection:
+        (status,) = connection.execute("SELECT status FROM records.batch").fetchone()
+    assert status == "held"
 
 
 def test_corrections_that_cannot_be_read_are_described_without_their_values(steward_home, tmp_path, canary):

@@ -12,6 +12,7 @@ import pytest
 
 from foundation import clock
 from foundation.database import Role
+from participants import NotYourAgency
 from records import conflict_list, registers
 from records.errors import ConflictNotFound
 from records.evidence import EvidenceStatus, Need, evidence
@@ -152,14 +153,22 @@ def test_looking_at_a_contradiction_is_logged_before_its_values_are_shown(world:
     world.sync(PERSONS, [person(number) for number in range(1, 30)])
     world.sync(PATIENTS, [patient(2, gender="female")])
     conflict = world.value("SELECT conflict_id FROM quality.conflict")
-    shown = conflict_list.show(world.installation, conflict, actor="walidata-01", reason="complaint 7")
-    assert {side.dataset_id: side.value for side in shown.sides} == {PERSONS: "male", PATIENTS: "female"}
-    assert "female" not in repr(shown)
-    (entry,) = world.entries("conflict.")
-    assert (entry["actor"], entry["details"]["reason"]) == ("walidata-01", "complaint 7")
+    told = {}
+    for dataset in (PERSONS, PATIENTS):
+        who = {"agency": dataset.partition("/")[0], "actor": "walidata-02", "reason": "complaint 7"}
+        shown = conflict_list.show(world.installation, conflict, **who)
+        told |= {side.dataset_id: side.value for side in shown.sides}
+        assert [side.dataset_id for side in shown.sides] == [dataset], "each agency sees its own register"
+        assert "male" not in repr(shown)
+        entry = world.entries("conflict.")[-1]
+        assert (entry["actor"], entry["details"]["reason"]) == ("walidata-02", "complaint 7")
+        assert entry["fields"] == [f"{dataset}:sex"]
+    assert told == {PERSONS: "male", PATIENTS: "female"}
     assert nik_of(2) not in json.dumps(entry)
     with pytest.raises(ConflictNotFound):
-        conflict_list.show(world.installation, 999_999, actor="walidata-01", reason="none")
+        conflict_list.show(world.installation, 999_999, **who)
+    with pytest.raises(NotYourAgency):
+        conflict_list.show(world.installation, conflict, **who | {"agency": "kpp-mojokerto"})
 
 
 def test_a_contradiction_ends_with_the_record_that_made_it(world: World) -> None:
