@@ -58,8 +58,16 @@ class EntryKind(StrEnum):
     IDENTITY_UNLINKED = "identity.unlinked"
     AUDIT_VIEWED = "audit.viewed"
     AUDIT_EXPORTED = "audit.exported"
+    ERASURE_REQUESTED = "erasure.requested"
+    ERASURE_APPROVED = "erasure.approved"
+    ERASURE_REJECTED = "erasure.rejected"
+    ERASURE_STARTED = "erasure.started"
+    SUBJECT_ERASED = "subject.erased"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
     KEY_ADDED = "key.added"
     KEY_ROLLED = "key.rolled"
+    KEY_REWRAPPED = "key.rewrapped"
     ROLE_CHANGED = "role.changed"
     PARTICIPANT_CHANGED = "participant.changed"
     CONTRACT_PUBLISHED = "contract.published"
@@ -103,6 +111,7 @@ BATCH_FIGURES: Mapping[str, str] = {
     "read": "rows read at the source",
     "accepted": "rows accepted",
     "quarantined": "rows quarantined",
+    "suppressed": "rows left out because their person was erased",
     "reasons": "quarantined rows by rule",
     "published": "rows inserted, updated or closed",
     "inserted": "rows that are new",
@@ -233,6 +242,16 @@ _LOOKUP_DETAILS = {
     "lookup": "id that ties the completion to its request; a request without one was cut off",
     "budget_milliseconds": "longest that was waited for the source",
     "related_decision": "id of the decision about the related person",
+}
+_ERASURE_DETAILS = {
+    "request": "id of the request",
+    "ground": "why the person must be erased",
+    "instrument": "legal instrument of the ground",
+}
+_HOLD_DETAILS = {
+    "hold": "id of the hold",
+    "ground": "why nothing may be erased meanwhile",
+    "instrument": "legal instrument of the ground",
 }
 _QUARANTINE_DETAILS = {
     "rows": "rows concerned",
@@ -445,6 +464,40 @@ KINDS: Mapping[EntryKind, KindRule] = {
     EntryKind.AUDIT_VIEWED: _rule("somebody read the log", "actor", _PERSON | {"purpose"}, **_VIEW_DETAILS),
     EntryKind.AUDIT_EXPORTED: _rule(
         "a part of the log was exported", "actor", frozenset({"purpose"}), **_VIEW_DETAILS
+    ),
+    EntryKind.ERASURE_REQUESTED: _rule(
+        "an officer asked that a person be erased", "actor", _PERSON, **_ERASURE_DETAILS
+    ),
+    EntryKind.ERASURE_APPROVED: _rule(
+        "a second officer approved an erasure", "actor", _PERSON, **_ERASURE_DETAILS
+    ),
+    EntryKind.ERASURE_REJECTED: _rule(
+        "an erasure was rejected, or withdrawn", "actor", _PERSON, **_ERASURE_DETAILS
+    ),
+    EntryKind.ERASURE_STARTED: _rule(
+        "an erasure is being carried out: nothing about the person is answered or taken in any more",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
+    ),
+    EntryKind.SUBJECT_ERASED: _rule(
+        "a person was erased: handle and keys are destroyed; whom it was, nothing tells any more",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
+        records="record versions removed",
+    ),
+    EntryKind.HOLD_PLACED: _rule(
+        "a legal hold was placed on a person's data", "actor", _PERSON, **_HOLD_DETAILS
+    ),
+    EntryKind.HOLD_RELEASED: _rule("a legal hold was released", "actor", _PERSON, **_HOLD_DETAILS),
+    EntryKind.KEY_REWRAPPED: _rule(
+        "every subject's keys were wrapped anew under the key-encryption key in force",
+        "actor",
+        frozenset(),
+        **_KEY_DETAILS,
+        version="version of the key-encryption key",
+        rewrapped="subjects whose keys were wrapped anew",
     ),
     EntryKind.KEY_ADDED: _rule("a public key was registered", "", frozenset(), **_KEY_DETAILS),
     EntryKind.KEY_ROLLED: _rule("a key was replaced by a newer one", "", frozenset(), **_KEY_DETAILS),

@@ -142,6 +142,31 @@ class Settings(BaseSettings):
     vault_url: str | None = Field(None, description="HashiCorp Vault (KV v2) of `vault:` secrets.")
     vault_token_file: Path | None = Field(None, description="File with the token for that Vault.")
 
+    key_encryption: Literal["keyring", "transit"] = Field(
+        "keyring",
+        description="Who keeps the key that wraps subjects' keys: the keyring, or a HashiCorp Vault's Transit.",
+    )
+    transit_url: str | None = Field(
+        None,
+        description="Where that Transit engine is mounted: `https://vault.example.go.id:8200/v1/transit`.",
+    )
+    transit_token_file: Path | None = Field(None, description="File with the token for that Transit engine.")
+    transit_ca_file: Path | None = Field(
+        None, description="Certificate of the authority that vouches for it. Default: the system's."
+    )
+    transit_key: str = Field(
+        "lintas-kek", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of its key."
+    )
+    erasure_retention_days: int = Field(
+        90,
+        ge=0,
+        le=36_500,
+        description=(
+            "Days after an exchange about a person during which they cannot be erased. Default: the time"
+            " within which a decision can be brought before the administrative court (UU 5/1986 Art. 55)."
+        ),
+    )
+
     clock_offset_seconds: float = Field(
         0.0, description="Moves the clock of every process, for drills and tests."
     )
@@ -162,10 +187,18 @@ class Settings(BaseSettings):
         "broker_password_file",
         "broker_ca_file",
         "vault_token_file",
+        "transit_token_file",
+        "transit_ca_file",
     )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))
+
+    @model_validator(mode="after")
+    def _transit_is_named(self) -> Self:
+        if self.key_encryption == "transit" and (self.transit_url is None or self.transit_token_file is None):
+            raise ValueError("transit needs LINTAS_TRANSIT_URL and LINTAS_TRANSIT_TOKEN_FILE")
+        return self
 
     @model_validator(mode="after")
     def _celery_has_a_broker(self) -> Self:

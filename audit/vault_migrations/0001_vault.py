@@ -16,6 +16,7 @@ CREATE TABLE vault.subjects (
     identifier_index  bytea NOT NULL UNIQUE CHECK (octet_length(identifier_index) = 32),
     sealed_identifier bytea NOT NULL,
     wrapped_keys      bytea NOT NULL,
+    kek_provider      text NOT NULL CHECK (kek_provider IN ('keyring', 'transit')),
     kek_version       integer NOT NULL CHECK (kek_version > 0),
     minted_at         timestamptz NOT NULL
 );
@@ -24,7 +25,7 @@ COMMENT ON TABLE vault.subjects IS
 
 GRANT USAGE ON SCHEMA vault TO lintas_api, lintas_dispatcher, lintas_steward;
 GRANT SELECT, INSERT ON vault.subjects TO lintas_api, lintas_steward;
-GRANT SELECT (identifier_index, handle, wrapped_keys, kek_version), INSERT ON vault.subjects
+GRANT SELECT (identifier_index, handle, wrapped_keys, kek_provider, kek_version), INSERT ON vault.subjects
     TO lintas_dispatcher;
 """
 
