@@ -62,7 +62,7 @@ class Dispatcher:
         """Work until `ending` is set; what is being done is finished first."""
         connections = 2 * (self._reviewers + self._senders) + 2
         context = AnsweringContext.open(self._installation, connections=connections, role=Role.DISPATCHER)
-        sender = Sender(context, self._patience)
+        sender = Sender(context, self._patience, senders=self._senders)
         workers = [
             threading.Thread(target=self._work, args=(ending, turn), name=name)
             for name, count, turn in (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,7 @@ from verification.errors import AnswerUnknown
 from verification.events import encoded, event, signed_headers, source_of
 from verification.journey import Asker
 from verification.notices import Notice, NoticeState
+from verification.turns import Turns
 from verification.webhooks import Webhook
 
 log = telemetry.logger(__name__)
@@ -72,14 +73,22 @@ class Sent(StrEnum):
 
 
 class Sender:
-    """Sends notices; may be used by several threads, each turn with connections of its own."""
+    """Sends notices; may be used by several threads, each turn with connections of its own.
 
-    def __init__(self, context: AnsweringContext, patience: Patience | None = None) -> None:
+    Args:
+        context: Of the dispatcher.
+        patience: How often, and after which pauses, a notice is tried.
+        senders: How many threads use it; one receiver never holds all of them.
+    """
+
+    def __init__(
+        self, context: AnsweringContext, patience: Patience | None = None, *, senders: int = 4
+    ) -> None:
         self._context = context
+        self._turns = Turns(senders)
         self._patience = patience or Patience()
         self._source = source_of(context.installation.settings)
         self._clients: dict[str, tuple[Webhook, HttpClient]] = {}
-        self._resting: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -92,10 +101,13 @@ class Sender:
     def send_one(self) -> Sent:
         """Claim the next notice that is due, and send it."""
         with self._context.connection() as connection, connection.transaction():
-            notice = notices.claim(connection, clock.now(), self._systems_at_rest())
+            notice = self._turns.choose(lambda left_out: notices.claim(connection, clock.now(), left_out))
             if notice is None:
                 return Sent.NOTHING_DUE
-            return self._turn(connection, notice)
+            try:
+                return self._turn(connection, notice)
+            finally:
+                self._turns.end(notice.system)
 
     def drop_objected(self) -> int:
         """Drop queued notices about people who took their consent back."""
@@ -121,7 +133,7 @@ class Sender:
             self._post(webhooks.find(connection, notice.system), tried, keys)
         except CircuitOpen as resting:  # nothing was sent, so nothing counts as an attempt
             pause = resting.retry_after or self._patience.first
-            self._rest(notice.system, pause)
+            self._turns.rest(notice.system, pause)
             return self._postpone(connection, logged, resting.code, pause)
         except LintasError as error:
             return self._after_failure(connection, tried, keys, error)
@@ -147,8 +159,9 @@ class Sender:
     def _post(self, webhook: Webhook, notice: Notice, keys: SubjectKeys) -> None:
         body = encoded(event(notice, keys, self._source))
         headers = signed_headers(self._context.signer.pair, webhook.url, body)
-        with telemetry.span("verification.notice", system=notice.system):
-            self._client(webhook).request("POST", webhook.url, content=body, headers=headers)
+        client = self._client(webhook)
+        with telemetry.span("verification.notice", system=notice.system), self._turns.measured(notice.system):
+            client.request("POST", webhook.url, content=body, headers=headers)
 
     def _client(self, webhook: Webhook) -> HttpClient:
         with self._lock:
@@ -202,16 +215,6 @@ class Sender:
         append(connection, ending(notice, keys, _KINDS[state], _ACTOR, problem))
         log.info(f"notice.{state}", notice=str(notice.notice_id), system=notice.system, problem=problem)
         return Sent(str(state))
-
-    def _rest(self, system: str, seconds: float) -> None:
-        with self._lock:
-            self._resting[system] = clock.now() + timedelta(seconds=seconds)
-
-    def _systems_at_rest(self) -> list[str]:
-        now = clock.now()
-        with self._lock:
-            self._resting = {system: until for system, until in self._resting.items() if until > now}
-            return sorted(self._resting)
 
 
 _KINDS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from cloudevents.core.v1.event import CloudEvent
 
 from foundation import clock
 from foundation.database import Role
+from foundation.http import Timeouts
 from tests.verification.changing import OPERATOR, Aftermath, aftermath
-from tests.verification.city import ASKER, BUDI, PORTAL, SITI, City
+from tests.verification.city import ASKER, BUDI, POLICE, PORTAL, SITI, City
 from verification import notices, webhooks
 from verification.answering import answer
 from verification.errors import WebhookInvalid
@@ -329,6 +331,35 @@ def test_two_senders_never_send_one_notice_at_a_time(after: Aftermath) -> None:
     another.close()
     after.send()
     assert len(after.receiver.deliveries) == len(set(after.receiver.deliveries)) == 8
+
+
+def test_a_receiver_that_never_answers_does_not_keep_others_waiting(after: Aftermath) -> None:
+    for number in range(6):
+        after.answered(case=f"K-{number}")
+    for number in range(3):
+        answer(after.context, BUDI.question(service="skck", claims={}, case_number=f"S-{number}"), POLICE)
+    after.listen(POLICE.system)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url, ca = f"https://localhost:{mute.getsockname()[1]}/hooks", after.receiver.authority.ca_pem
+        with after.city.connect(Role.STEWARD) as connection:
+            webhooks.register(connection, PORTAL, url, by=OPERATOR, ca_pem=ca, is_operator=True)
+        after.dies(SITI)
+        after.review()
+        patience = Patience(first=0.0, timeouts=Timeouts(connect=20.0, read=20.0, total=20.0))
+        with after.dispatcher(patience=patience, senders=4):
+            mute.settimeout(10.0)
+            held = [mute.accept()[0] for _ in range(2)]
+            after.dies(BUDI)
+            told = after.receiver.wait_for(3, timeout=10.0)
+            mute.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                held.append(mute.accept()[0])
+            for each in held:
+                each.close()
+            mute.close()
+    queued = {str(each.notice_id): each.queued_at.timestamp() for each in after.owed()}
+    assert all(each.received_at - queued[each.event_id] <= 2.0 for each in told)
+    assert {each.data["service"] for each in told} == {"skck"}
 
 
 def test_a_suspended_portal_is_told_nothing_until_it_is_reinstated(after: Aftermath) -> None:
