@@ -58,6 +58,10 @@ class EntryKind(StrEnum):
     IDENTITY_UNLINKED = "identity.unlinked"
     AUDIT_VIEWED = "audit.viewed"
     AUDIT_EXPORTED = "audit.exported"
+    AUDIT_RECONCILED = "audit.reconciled"
+    AUDIT_DOSSIER = "audit.dossier"
+    AUDIT_BREACH = "audit.breach"
+    AUDIT_KEY_GIVEN = "audit.key-given"
     ERASURE_REQUESTED = "erasure.requested"
     ERASURE_APPROVED = "erasure.approved"
     ERASURE_REJECTED = "erasure.rejected"
@@ -498,6 +502,50 @@ KINDS: Mapping[EntryKind, KindRule] = {
         **_KEY_DETAILS,
         version="version of the key-encryption key",
         rewrapped="subjects whose keys were wrapped anew",
+    ),
+    EntryKind.AUDIT_RECONCILED: _rule(
+        "the log was compared with receipts, access logs and statistics kept elsewhere",
+        "actor outcome",
+        frozenset({"datasets"}),
+        since="start of the window compared",
+        until="end of the window compared",
+        proofs="receipts compared",
+        promises="promises compared",
+        answers="signed answers compared",
+        accesses="lines of access logs compared",
+        discrepancies="number of discrepancies by kind",
+    ),
+    EntryKind.AUDIT_DOSSIER: _rule(
+        "a dossier was written: entries with their proofs and what they rested on",
+        "actor",
+        _PERSON | {"purpose"},
+        question="subject, exchange, case or period",
+        asker="citizen or auditor",
+        entry="id of the entry asked about",
+        since="start of the period asked about",
+        until="end of the period asked about",
+        entries="number of entries in it",
+        language="language it is written in",
+        manifest="SHA-256 of its signed manifest, which holds a random number of its own",
+        checkpoint_size="size of the tree that it proves",
+    ),
+    EntryKind.AUDIT_BREACH: _rule(
+        "it was asked whom a breach concerns, and a notice was drafted",
+        "actor",
+        frozenset({"purpose", "datasets", "fields"}),
+        since="start of the window asked about",
+        until="end of the window asked about",
+        filter="names of the filters set",
+        discovered_at="when the breach was discovered",
+        due_at="when the notice is due (UU 27/2022 Art. 46: 3 x 24 hours)",
+        exchanges="number of exchanges found",
+        affected="number of subjects found",
+    ),
+    EntryKind.AUDIT_KEY_GIVEN: _rule(
+        "a person was given the key to find everything about themselves in exported entries",
+        "actor subjects",
+        _PERSON | {"purpose"},
+        records="number of record versions whose salts went along",
     ),
     EntryKind.KEY_ADDED: _rule("a public key was registered", "", frozenset(), **_KEY_DETAILS),
     EntryKind.KEY_ROLLED: _rule("a key was replaced by a newer one", "", frozenset(), **_KEY_DETAILS),

@@ -67,6 +67,7 @@ class PortalStory:
                 self.installation.authority.ca_path,
                 practice.system_id,
                 portal_keyring(self.installation, practice.system_id).current("auth"),
+                keep=self.installation.home / "sandbox" / practice.system_id / "receipts",
             )
             self._portals[practice.system_id] = self._closing.enter_context(portal)
         return self._portals[practice.system_id]

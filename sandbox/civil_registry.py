@@ -15,7 +15,9 @@ from psycopg.conninfo import make_conninfo
 from foundation.files import read_private, write_private
 from foundation.postgres import EmbeddedPostgres, ServerTuning
 from foundation.tls import LocalAuthority
+from sandbox.access_log import AccessLog
 from sandbox.address import LOCALHOST, listening_on
+from sandbox.datasets import CIVIL_REGISTRY
 from sandbox.population import Population
 from sandbox.tls_front import TlsFront
 
@@ -114,6 +116,7 @@ class CivilRegistry:
             superuser="siak_admin",
             tuning=ServerTuning(shared_buffers_mb=128, max_connections=40, durable=False),
         )
+        self.served = AccessLog(directory, CIVIL_REGISTRY)
         self._front: TlsFront | None = None
         self._port = 0
 
@@ -150,7 +153,7 @@ class CivilRegistry:
             return
         certificate, key = self.authority.issue("civil-registry", sorted({self.host, LOCALHOST, "127.0.0.1"}))
         socket = self.server.socket_directory / f".s.PGSQL.{self.server.port}"
-        self._front = TlsFront(certificate, key, socket, host=listening_on(self.host))
+        self._front = TlsFront(certificate, key, socket, host=listening_on(self.host), served=self.served)
         self._front.start(self._port)
         self._port = self._front.port
 

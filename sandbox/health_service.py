@@ -11,7 +11,9 @@ import polars as pl
 
 from foundation.files import write_private
 from foundation.tls import LocalAuthority
+from sandbox.access_log import AccessLog
 from sandbox.address import LOCALHOST
+from sandbox.datasets import HEALTH_OFFICE
 from sandbox.health_books import HealthBooks
 from sandbox.health_desk import TokenDesk
 from sandbox.health_resources import WRITERS
@@ -27,6 +29,7 @@ class HealthService(WebOffice[TokenDesk]):
 
     def __init__(self, directory: Path, authority: LocalAuthority, *, host: str = LOCALHOST) -> None:
         super().__init__(directory, authority, host=host)
+        self.served = AccessLog(directory, HEALTH_OFFICE)
         self.books = HealthBooks()
 
     @property
@@ -46,7 +49,7 @@ class HealthService(WebOffice[TokenDesk]):
         self._desk = TokenDesk(
             CLIENT_ID, self.client_secret, token_seconds=token_seconds, lockout_seconds=lockout_seconds
         )
-        self._open(create_service(self.books, self._desk, self.faults, self.practice_key), port)
+        self._open(create_service(self.books, self._desk, self.faults, self.practice_key, self.served), port)
 
     def forgive(self) -> None:
         """Let a client try again that was locked out after a refused login."""

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 
 from foundation import clock
 from foundation.collector import collection_paused
+from sandbox.access_log import AccessLog
 from sandbox.faults import FaultBoard, FaultKind
 from sandbox.health_books import HealthBooks, Question, QuestionError
 from sandbox.health_desk import TokenDesk
@@ -26,12 +27,15 @@ _MEDIA_TYPE = "application/fhir+json; fhirVersion=4.0"
 _MAINTENANCE = "<!doctype html><html><body><h1>Sistem sedang dalam pemeliharaan</h1></body></html>"
 _HUGE = 96 * 1024 * 1024
 _SLOW_SECONDS = 30.0
+_DATASET_NAMES = {"Patient": "patients", "Coverage": "coverage", "Immunization": "immunizations"}
 _FAULTS: dict[str, FaultKind | FhirFault] = {kind.value: kind for kind in (*FaultKind, *FhirFault)}
 
 
-def create_service(books: HealthBooks, desk: TokenDesk, faults: FaultBoard, practice_key: str) -> FastAPI:
+def create_service(
+    books: HealthBooks, desk: TokenDesk, faults: FaultBoard, practice_key: str, served: AccessLog
+) -> FastAPI:
     """Make the web service."""
-    counter = _Counter(books, desk, faults, practice_key)
+    counter = _Counter(books, desk, faults, practice_key, served)
     service = FastAPI(title="SATUSEHAT (practice)", docs_url=None, redoc_url=None, openapi_url=None)
     service.add_api_route(TOKEN_PATH, counter.token, methods=["POST"], response_model=None)
     service.add_api_route(f"{BASE}/metadata", counter.metadata, methods=["GET"], response_model=None)
@@ -45,7 +49,10 @@ def create_service(books: HealthBooks, desk: TokenDesk, faults: FaultBoard, prac
 class _Counter:
     """Where requests are answered."""
 
-    def __init__(self, books: HealthBooks, desk: TokenDesk, faults: FaultBoard, practice_key: str) -> None:
+    def __init__(
+        self, books: HealthBooks, desk: TokenDesk, faults: FaultBoard, practice_key: str, served: AccessLog
+    ) -> None:
+        self._served = served
         self._books = books
         self._desk = desk
         self._faults = faults
@@ -105,7 +112,10 @@ class _Counter:
             if refusal is not None:
                 return refusal
             with collection_paused():
-                return self._send(self._bundle(request, question, paged=paged), question.page)
+                bundle = self._bundle(request, question, paged=paged)
+                operation = "list" if paged else "lookup"
+                self._served.note(_DATASET_NAMES[question.kind], operation, len(bundle.get("entry", ())))
+                return self._send(bundle, question.page)
         except QuestionError as error:
             return _json(outcome("error", str(error)), 400)
 

@@ -14,7 +14,9 @@ import polars as pl
 from foundation.files import make_private_directory, read_private, write_private
 from foundation.tls import LocalAuthority
 from sandbox import drops
+from sandbox.access_log import AccessLog
 from sandbox.address import LOCALHOST, listening_on
+from sandbox.datasets import LICENSING_OFFICE
 from sandbox.faults import FaultBoard
 from sandbox.population import Population
 
@@ -25,6 +27,7 @@ USERNAME = "lintas"
 FOLDER = "/drop"
 _BOOKS = ("businesses", "licenses")
 _SECRETS = ("reader.password", "practice.key")
+_FILES = {"nib_": "businesses", "izin_": "licenses"}
 _NIGHT_SECONDS = 12 * 3600
 
 
@@ -42,6 +45,7 @@ class LicensingOffice:
         self.host = host
         self.authority = authority
         self.faults = FaultBoard()
+        self.served = AccessLog(directory, LICENSING_OFFICE)
         self.csv = drops.CsvForm(delimiter=";", encoding="windows-1252")
         self.businesses = pl.DataFrame()
         self.licenses = pl.DataFrame()
@@ -120,6 +124,7 @@ class LicensingOffice:
             read_private(self.directory / "host.key"),
             self.faults,
             host=listening_on(self.host),
+            opened=self._note_opened,
         )
         self._service.replace = _another_file
         self._port = self._service.start(self._port)
@@ -177,6 +182,12 @@ class LicensingOffice:
             pl.when(chosen).then(pl.lit(status)).otherwise("status_nib").alias("status_nib")
         )
         self.drop()
+
+    def _note_opened(self, name: str) -> None:
+        """Note which book was taken; lists of checksums hold no records."""
+        for start, dataset in _FILES.items():
+            if name.startswith(start):
+                self.served.note(dataset, "list")
 
     def _is_stale(self) -> bool:
         """Whether the last drop is older than a night's: a real office drops every night."""

@@ -24,7 +24,9 @@ from foundation import clock
 from foundation.errors import IntegrityBroken, Refused
 from foundation.http import AddressPolicy, HttpClient, HttpResponse, Limits, RetryPolicy, TlsPolicy
 from foundation.keyring import KeyPair
+from sandbox.receipt_book import ReceiptBook
 from sandbox.receipts import LogKey, ProvenEntry, ReceiptInvalid, verify_receipt
+from sandbox.seen_checkpoint import SeenCheckpoint
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _REGISTRY = JWSRegistry(algorithms=["Ed25519"])
@@ -98,6 +100,8 @@ class Portal:
         system_id: The portal's own id, under which its key is registered.
         key: The portal's Ed25519 key, registered for the use `auth`.
         pinned_keys: The bus's public keys from the signed agreement; fetched on first use when left out.
+        keep: Folder where answers, promises, receipts and the last checkpoint are kept; then a checkpoint
+            that contradicts the one kept is refused.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Portal:
         key: KeyPair,
         *,
         pinned_keys: list[dict[str, str]] | None = None,
+        keep: Path | None = None,
         connections: int = 10,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -116,6 +121,7 @@ class Portal:
         self._signing_key = OKPKey.import_key(key.private_key)
         self._bus_keys = pinned_keys
         self._log_key: LogKey | None = None
+        self._book = ReceiptBook(keep) if keep is not None else None
         address = urlsplit(self.base_url)
         self._http = HttpClient(
             AddressPolicy([f"{address.hostname}:{address.port or 443}"]),
@@ -173,18 +179,34 @@ class Portal:
     def receipt(self, answer: VerifiedAnswer, wait: int = 2) -> str:
         """Get the receipt of an answer."""
         headers = {"Prefer": f"wait={wait}"}
-        return self.call("GET", f"/v1/verifications/{answer.answer_id}/receipt", headers=headers).text
+        text = self.call("GET", f"/v1/verifications/{answer.answer_id}/receipt", headers=headers).text
+        if self._book is not None:
+            self._book.keep_receipt(answer.answer_id, text)
+        return text
 
     def check_receipt(self, answer: VerifiedAnswer, receipt: str) -> ProvenEntry:
         """Check offline that the log holds the entry that was promised with the answer.
 
         Raises:
             ReceiptInvalid: When it does not.
+            LogForked: When its checkpoint contradicts one that this portal has seen.
         """
         proven = verify_receipt(receipt, self.log_key)
         if proven.leaf_hash.hex() != answer.promise["leaf"] or proven.entry["id"] != answer.promise["entry"]:
             raise ReceiptInvalid("The receipt is about another entry than the one promised")
+        if self._book is not None:
+            self._seen(self._book).observe(proven.checkpoint)
         return proven
+
+    def look_at_log(self) -> None:
+        """Fetch the newest checkpoint, and keep it if it goes on from the one kept.
+
+        Raises:
+            LogForked: When it does not.
+        """
+        if self._book is not None:
+            url = f"{self.base_url}/v1/log/checkpoint"
+            self._seen(self._book).observe(self._http.request("GET", url, anonymous=True).text)
 
     def give_consent(self, service: str, applicant: Mapping[str, Any], **further: Any) -> dict[str, Any]:
         """Record the applicant's consent to what a service looks at."""
@@ -249,6 +271,13 @@ class Portal:
             self._log_key = LogKey.parse(reply.text.splitlines()[0])
         return self._log_key
 
+    def _seen(self, book: ReceiptBook) -> SeenCheckpoint:
+        def tile(path: str) -> bytes:
+            url = f"{self.base_url}/v1/log/{path}"
+            return bytes(self._http.request("GET", url, anonymous=True).body)
+
+        return SeenCheckpoint(book.checkpoint_file, self.log_key, tile)
+
     def assertion(self) -> str:
         """A fresh client assertion (RFC 7523)."""
         now = clock.now()
@@ -292,6 +321,10 @@ class Portal:
         if content != document["answer"]:
             raise AnswerNotGenuine("The answer differs from what the bus signed")
         promise = self._opened(document["promise"], "lintas-promise+jwt")
+        if self._book is not None:
+            self._book.keep_answer(str(content["answer_id"]), document["jws"], document["promise"])
+            if document.get("receipt"):
+                self._book.keep_receipt(str(content["answer_id"]), document["receipt"])
         return VerifiedAnswer(content, document["jws"], promise, document.get("receipt"), reply.status)
 
     def _opened(self, token: str, token_type: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class ProvenEntry:
     index: int
     tree_size: int
     origin: str
+    checkpoint: str = ""
 
 
 def verify_receipt(text: str, key: LogKey) -> ProvenEntry:
@@ -75,14 +76,19 @@ def verify_receipt(text: str, key: LogKey) -> ProvenEntry:
         path = [base64.b64decode(line, validate=True) for line in lines[3:]]
     except (ValueError, IndexError, binascii.Error):
         raise ReceiptInvalid("The receipt is not a tlog-proof with its entry") from None
-    origin, size, root = _checkpoint(checkpoint, key)
+    origin, size, root = open_checkpoint(checkpoint, key)
     leaf = hashlib.sha256(b"\x00" + entry).digest()
     if _root(leaf, index, size, path) != root:
         raise ReceiptInvalid("The entry does not stand at this index of the log")
-    return ProvenEntry(json.loads(entry), leaf, index, size, origin)
+    return ProvenEntry(json.loads(entry), leaf, index, size, origin, checkpoint)
 
 
-def _checkpoint(note: str, key: LogKey) -> tuple[str, int, bytes]:
+def open_checkpoint(note: str, key: LogKey) -> tuple[str, int, bytes]:
+    """Origin, size and root of a checkpoint.
+
+    Raises:
+        ReceiptInvalid: When the log has not signed it.
+    """
     body, _, signatures = note.rpartition("\n\n")
     signed = (body + "\n").encode()
     if not any(_signed_by(key, line, signed) for line in signatures.splitlines()):

@@ -53,8 +53,16 @@ class SftpService:
     """The server, on a thread of its own."""
 
     def __init__(
-        self, folder: Path, account: Account, host_key: bytes, faults: FaultBoard, *, host: str = _LOOPBACK
+        self,
+        folder: Path,
+        account: Account,
+        host_key: bytes,
+        faults: FaultBoard,
+        *,
+        host: str = _LOOPBACK,
+        opened: Callable[[str], None] | None = None,
     ) -> None:
+        self.opened = opened
         self.folder = folder
         self._host = host
         self.account = account
@@ -175,7 +183,10 @@ class _Counter(asyncssh.SFTPServer):
         if pflags != asyncssh.FXF_READ:
             raise asyncssh.SFTPPermissionDenied("read only")
         opened = super().open(path, pflags, attrs)
-        self._service.files[opened] = Path(os.fsdecode(self.map_path(path)))
+        file = Path(os.fsdecode(self.map_path(path)))
+        self._service.files[opened] = file
+        if self._service.opened is not None:
+            self._service.opened(file.name)
         return opened
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:

@@ -9,7 +9,9 @@ import polars as pl
 
 from foundation.files import write_private
 from foundation.tls import LocalAuthority
+from sandbox.access_log import AccessLog
 from sandbox.address import LOCALHOST
+from sandbox.datasets import TAX_OFFICE
 from sandbox.population import Population
 from sandbox.tax_books import COLLECTIONS, STANDING, TaxBooks
 from sandbox.tax_service import Desk, create_service
@@ -23,6 +25,7 @@ class TaxOffice(WebOffice[Desk]):
 
     def __init__(self, directory: Path, authority: LocalAuthority, *, host: str = LOCALHOST) -> None:
         super().__init__(directory, authority, host=host)
+        self.served = AccessLog(directory, TAX_OFFICE)
         self.shelf = {each.name: TaxBooks(each) for each in COLLECTIONS}
 
     @property
@@ -40,7 +43,7 @@ class TaxOffice(WebOffice[Desk]):
         """
         self._prepare()
         self._desk = Desk(CLIENT_ID, self.client_secret, token_seconds=token_seconds, pause_every=pause_every)
-        self._open(create_service(self.shelf, self._desk, self.faults, self.practice_key), port)
+        self._open(create_service(self.shelf, self._desk, self.faults, self.practice_key, self.served), port)
 
     def load(self, population: Population) -> None:
         """Put a population into the books, in place of what they hold."""

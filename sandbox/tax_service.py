@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
+from sandbox.access_log import AccessLog
+from sandbox.datasets import TABLE_OF, TAX_OFFICE
 from sandbox.faults import FaultBoard, FaultKind
 from sandbox.tax_books import STANDING, BooksPage, TaxBooks, make_cursor
 
@@ -24,6 +26,11 @@ _LONGEST_PAGE = 1_000
 _MAINTENANCE = "<!doctype html><html><body><h1>Sistem sedang dalam pemeliharaan</h1></body></html>"
 _HUGE = 96 * 1024 * 1024
 _SLOW_SECONDS = 30.0
+_DATASET_NAMES = {
+    table: dataset.partition("/")[2]
+    for dataset, table in TABLE_OF.items()
+    if dataset.startswith(f"{TAX_OFFICE}/")
+}
 
 
 class Desk:
@@ -74,14 +81,14 @@ class Desk:
 
 
 def create_service(
-    shelf: Mapping[str, TaxBooks], desk: Desk, faults: FaultBoard, practice_key: str
+    shelf: Mapping[str, TaxBooks], desk: Desk, faults: FaultBoard, practice_key: str, served: AccessLog
 ) -> FastAPI:
     """Make the web service: a listing and a search of each book on the shelf."""
     counter = _Counter(shelf, desk, faults, practice_key)
     service = FastAPI(title="Tax office (practice)", docs_url=None, redoc_url=None, openapi_url=None)
     service.add_api_route("/oauth/token", counter.token, methods=["POST"], response_model=None)
     for books in shelf.values():
-        window, path = _Window(books, desk, faults), books.collection.path
+        window, path = _Window(books, desk, faults, served), books.collection.path
         service.add_api_route(path, window.listing, methods=["GET"], response_model=None)
         service.add_api_route(f"{path}/search", window.search, methods=["POST"], response_model=None)
     service.add_api_route("/practice/faults", counter.switch, methods=["POST"], response_model=None)
@@ -92,10 +99,12 @@ def create_service(
 class _Window:
     """Where one collection is given out."""
 
-    def __init__(self, books: TaxBooks, desk: Desk, faults: FaultBoard) -> None:
+    def __init__(self, books: TaxBooks, desk: Desk, faults: FaultBoard, served: AccessLog) -> None:
         self._books = books
         self._desk = desk
         self._faults = faults
+        self._served = served
+        self._dataset = _DATASET_NAMES[books.collection.name]
 
     async def listing(
         self, request: Request, limit: int = 100, cursor: str | None = None, changed_since: str | None = None
@@ -107,6 +116,8 @@ class _Window:
         except ValueError:
             return JSONResponse({"error": "invalid_request"}, 400)
         refusal = await _at_the_door(request, self._desk, self._faults, page.number)
+        if refusal is None:
+            self._served.note(self._dataset, "list", len(page.records))
         return refusal or _reply(page, self._faults)
 
     async def search(self, request: Request) -> Response:
@@ -120,6 +131,7 @@ class _Window:
             return JSONResponse({"error": "invalid_request"}, 400)
         if self._faults.strikes(FaultKind.SOMEONE_ELSE):
             found = self._books.page(None, 1, None).records
+        self._served.note(self._dataset, "lookup", len(found))
         return JSONResponse({"data": found})
 
 

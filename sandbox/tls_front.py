@@ -11,6 +11,7 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
+from sandbox.access_log import AccessLog
 from sandbox.background import BackgroundLoop
 
 _CHUNK = 256 * 1024
@@ -20,7 +21,16 @@ _ALPN = "postgresql"
 class TlsFront:
     """Listens on a port of loopback and carries each connection to a unix socket."""
 
-    def __init__(self, certificate: Path, key: Path, socket: Path, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        socket: Path,
+        *,
+        host: str = "127.0.0.1",
+        served: AccessLog | None = None,
+    ) -> None:
+        self._served = served
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_3
         self._context.load_cert_chain(certificate, key)
@@ -84,6 +94,8 @@ class TlsFront:
             writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._served is not None:
+            self._served.note("*", "session")
         inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._socket), limit=_CHUNK)
         try:
             ways = [

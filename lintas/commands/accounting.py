@@ -1,0 +1,109 @@
+"""The log held to account: what was never logged, what a person can find, dossiers, breaches."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lintas.output import AsJson, console, print_json
+
+if TYPE_CHECKING:
+    from audit.discrepancies import Reconciliation
+
+__all__ = ["add_to"]
+
+Since = Annotated[
+    datetime | None, typer.Option("--since", formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"], help="From when.")
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"], help="To when.")
+]
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add these commands to the group `audit`."""
+    group.command("reconcile")(reconcile)
+
+
+def reconcile(
+    *,
+    receipts: Annotated[
+        Path | None, typer.Option("--receipts", help="Folder of portals' .tlog-proof and .jws files.")
+    ] = None,
+    access_logs: Annotated[
+        Path | None, typer.Option("--access-logs", help="Agencies' access logs: a file or a folder.")
+    ] = None,
+    complete_for: Annotated[
+        list[str] | None,
+        typer.Option("--complete-for", help="A system whose every answer lies in the folder of receipts."),
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics/--no-statistics", help="Ask the database's own counts, too.")
+    ] = True,
+    since: Since = None,
+    until: Until = None,
+    tolerance: Annotated[int, typer.Option(min=0, help="Seconds by which clocks may differ.")] = 300,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with an error for open questions, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the log with what others kept, because proofs cannot show what was never logged.
+
+    Ends with 70 when something contradicts the log.
+    """
+    from lintas.reconcile_view import Comparison, told
+    from lintas.reconcile_view import reconcile as compare
+
+    result = compare(
+        Comparison(
+            receipts=receipts,
+            access_logs=access_logs,
+            statistics=statistics,
+            complete_for=tuple(complete_for or ()),
+            since=aware(since),
+            until=aware(until),
+            tolerance=timedelta(seconds=tolerance),
+        )
+    )
+    if as_json:
+        print_json(told(result))
+    else:
+        _show(result)
+    if result.contradictions or (strict and result.questions):
+        raise typer.Exit(70)
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """A day without a zone is one in Western Indonesian Time."""
+    from zoneinfo import ZoneInfo
+
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=ZoneInfo("Asia/Jakarta"))
+
+
+def _show(result: "Reconciliation") -> None:
+    from lintas.reconcile_view import NOT_SHOWN
+
+    out = console()
+    compared = ", ".join(f"{count} {name}" for name, count in result.compared.items()) or "nothing"
+    verdict = (
+        "[bold red]the log is contradicted[/bold red]"
+        if result.contradictions
+        else "[green]nothing contradicts the log[/green]"
+    )
+    out.print(f"{verdict}: compared {compared}", soft_wrap=True)
+    if result.pending:
+        out.print(f"  {result.pending} promises are not due yet: compare again in a minute", soft_wrap=True)
+    for colour, found in (("red", result.contradictions), ("yellow", result.questions)):
+        for each in found:
+            out.print(f"[{colour}]{each.kind}[/{colour}]: {each.what}", soft_wrap=True)
+            window = each.window.as_dict()
+            if window["since"]:
+                out.print(f"  [dim]when[/dim]  {window['since']} to {window['until']}", soft_wrap=True)
+            out.print(f"  [dim]seen[/dim]  {each.seen_in}", soft_wrap=True)
+            out.print(f"  [dim]next[/dim]  {each.remedy}", soft_wrap=True)
+    for line in NOT_SHOWN:
+        out.print(f"  [dim]not shown: {line}[/dim]", soft_wrap=True)
