@@ -164,7 +164,7 @@ def flag(connection: psycopg.Connection[Any], batch: Batch) -> int:
 
 
 def _says_nothing(batch: Batch, rejected: int) -> bool:
-    """One bad row among the three that changed since yesterday is no bad delivery, nor is a single bad one."""
+    """One bad row among the three that changed since yesterday is no bad delivery, nor is it alone."""
     return batch.kind is BatchKind.INCREMENTAL and rejected < MINIMUM_EVIDENCE
 
 
@@ -253,8 +253,9 @@ def _references(
         if not each.skipped:
             row = connection.execute(
                 _composed(
-                    f"SELECT count(*), count(*) FILTER (WHERE {_escaped(each.condition)})"  # noqa: S608
-                    " FROM {judged} s WHERE NOT _deleted",
+                    "SELECT (SELECT count(*) FROM {judged} WHERE NOT _deleted),"  # noqa: S608
+                    " (SELECT count(*) FROM {judged} s WHERE NOT _deleted AND "
+                    f"{_escaped(each.condition)})",
                     staging,
                 ),
                 {},

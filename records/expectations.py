@@ -161,8 +161,8 @@ def _expectation(gx: Any, rule: QualityRule, references: Mapping[str, ResolvedRe
         case Metric.DANGLING_REFERENCES if rule.name in references:
             broken = references[rule.name].condition.replace("{", "{{").replace("}", "}}")
             query = (
-                "WITH s AS (SELECT * FROM {batch} WHERE NOT _deleted) SELECT count(*) AS checked,"  # noqa: S608
-                f" count(*) FILTER (WHERE {broken}) AS dangling FROM s"
+                "SELECT (SELECT count(*) FROM {batch} WHERE NOT _deleted) AS checked, (SELECT count(*)"  # noqa: S608
+                f" FROM (SELECT * FROM {{batch}} WHERE NOT _deleted) s WHERE {broken}) AS dangling"
             )
             return _reference_expectation()(query=query, meta=meta)
     raise QualityRuleUnknown(

@@ -158,18 +158,23 @@ class _Target:
 
 
 def _condition(reference: Reference, targets: Sequence[_Target]) -> str:
-    """SQL that is true of a row `s` that breaks the reference."""
-    found = sql.SQL(" OR ").join(
+    """SQL that is true of a row `s` that breaks the reference; as a condition of WHERE it becomes a join.
+
+    In any other place the planner would look through the other register once a row.
+    """
+    others = sql.SQL(" UNION ALL ").join(
         sql.SQL(
-            "EXISTS (SELECT FROM {table} p WHERE p.dataset = {dataset} AND p.{target} = s.{field}"
-            " AND (p.valid_to IS NULL OR p.valid_to > current_date))"
+            "SELECT {target} AS named FROM {table} WHERE dataset = {dataset}"
+            " AND (valid_to IS NULL OR valid_to > current_date)"
         ).format(
             table=sql.Identifier("records", each.table),
             dataset=sql.Literal(each.dataset),
             target=sql.Identifier(reference.target_field),
-            field=sql.Identifier(reference.field),
         )
         for each in targets
+    )
+    found = sql.SQL("EXISTS (SELECT FROM ({}) p WHERE p.named = s.{})").format(
+        others, sql.Identifier(reference.field)
     )
     scope = [
         sql.SQL(" AND s.{} = ANY(ARRAY[{}])").format(
@@ -179,7 +184,7 @@ def _condition(reference: Reference, targets: Sequence[_Target]) -> str:
     ]
     negated = sql.SQL("" if reference.forbidden else "NOT ")
     return (
-        sql.SQL("s.{field} IS NOT NULL{scope} AND {negated}({found})")
+        sql.SQL("s.{field} IS NOT NULL{scope} AND {negated}{found}")
         .format(
             field=sql.Identifier(reference.field), scope=sql.SQL("").join(scope), negated=negated, found=found
         )

@@ -18,6 +18,7 @@ from records.errors import ConflictNotFound
 from records.evidence import EvidenceStatus, Need, evidence
 from records.findings import Verdict
 from records.identity import Applicant, ConfirmedSubject, confirm
+from records.references import asked_by, resolve
 from records.relations import RelationEvidence, RelationKind, RelationTarget, relation_evidence
 from records.tags import TagKey
 from schemas.identifiers import Nik
@@ -322,3 +323,18 @@ def test_stale_registers_prove_no_relation(registry: World, monkeypatch: pytest.
     with registry.api() as connection:
         found = relation_evidence(connection, subject, RelationKind.GUARDIAN_OF, target, now=later)
     assert (found.status, found.relation) == (EvidenceStatus.STALE, None)
+
+
+def test_a_rule_across_datasets_is_asked_as_a_join_whatever_the_size(registry: World) -> None:
+    """As a condition of an aggregate it would look through the other register once a row."""
+    contract = registry.contracts[PERSONS]
+    with registry.installation.database.connect(Role.INGEST) as connection:
+        (found,) = [each for each in resolve(connection, contract, asked_by(contract)) if not each.skipped]
+        plan = "\n".join(
+            row[0]
+            for row in connection.execute(
+                f"EXPLAIN SELECT count(*) FROM records.person_v1 s WHERE {found.condition}"  # type: ignore[arg-type]
+            )
+        )
+    assert "Anti Join" in plan
+    assert "SubPlan" not in plan
