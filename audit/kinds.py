@@ -69,6 +69,10 @@ class EntryKind(StrEnum):
     SUBJECT_ERASED = "subject.erased"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
+    STREAM_CHANGED = "stream.changed"
+    ATTENTION_FLAGGED = "attention.flagged"
+    ATTENTION_JUDGED = "attention.judged"
+    ATTENTION_RELATED = "attention.related"
     KEY_ADDED = "key.added"
     KEY_ROLLED = "key.rolled"
     KEY_REWRAPPED = "key.rewrapped"
@@ -215,6 +219,7 @@ _EXCHANGE_DETAILS = {
     "related_decision": "id of the decision about the related person",
     "related_consent": "hash of the consent revision relied on for the related person",
     "lookups": "number of live questions that the answer rests on",
+    "case": "whether the question named a case",
 }
 _NOTICE_DETAILS = {
     "notice": "id of the notice, which is the id of the event",
@@ -256,6 +261,10 @@ _HOLD_DETAILS = {
     "hold": "id of the hold",
     "ground": "why nothing may be erased meanwhile",
     "instrument": "legal instrument of the ground",
+}
+_ATTENTION_DETAILS = {
+    "flag": "id of what was flagged",
+    "rule": "rule that flagged it",
 }
 _QUARANTINE_DETAILS = {
     "rows": "rows concerned",
@@ -469,40 +478,6 @@ KINDS: Mapping[EntryKind, KindRule] = {
     EntryKind.AUDIT_EXPORTED: _rule(
         "a part of the log was exported", "actor", frozenset({"purpose"}), **_VIEW_DETAILS
     ),
-    EntryKind.ERASURE_REQUESTED: _rule(
-        "an officer asked that a person be erased", "actor", _PERSON, **_ERASURE_DETAILS
-    ),
-    EntryKind.ERASURE_APPROVED: _rule(
-        "a second officer approved an erasure", "actor", _PERSON, **_ERASURE_DETAILS
-    ),
-    EntryKind.ERASURE_REJECTED: _rule(
-        "an erasure was rejected, or withdrawn", "actor", _PERSON, **_ERASURE_DETAILS
-    ),
-    EntryKind.ERASURE_STARTED: _rule(
-        "an erasure is being carried out: nothing about the person is answered or taken in any more",
-        "actor",
-        frozenset(),
-        **_ERASURE_DETAILS,
-    ),
-    EntryKind.SUBJECT_ERASED: _rule(
-        "a person was erased: handle and keys are destroyed; whom it was, nothing tells any more",
-        "actor",
-        frozenset(),
-        **_ERASURE_DETAILS,
-        records="record versions removed",
-    ),
-    EntryKind.HOLD_PLACED: _rule(
-        "a legal hold was placed on a person's data", "actor", _PERSON, **_HOLD_DETAILS
-    ),
-    EntryKind.HOLD_RELEASED: _rule("a legal hold was released", "actor", _PERSON, **_HOLD_DETAILS),
-    EntryKind.KEY_REWRAPPED: _rule(
-        "every subject's keys were wrapped anew under the key-encryption key in force",
-        "actor",
-        frozenset(),
-        **_KEY_DETAILS,
-        version="version of the key-encryption key",
-        rewrapped="subjects whose keys were wrapped anew",
-    ),
     EntryKind.AUDIT_RECONCILED: _rule(
         "the log was compared with receipts, access logs and statistics kept elsewhere",
         "actor outcome",
@@ -546,6 +521,79 @@ KINDS: Mapping[EntryKind, KindRule] = {
         "actor subjects",
         _PERSON | {"purpose"},
         records="number of record versions whose salts went along",
+    ),
+    EntryKind.ERASURE_REQUESTED: _rule(
+        "an officer asked that a person be erased", "actor", _PERSON, **_ERASURE_DETAILS
+    ),
+    EntryKind.ERASURE_APPROVED: _rule(
+        "a second officer approved an erasure", "actor", _PERSON, **_ERASURE_DETAILS
+    ),
+    EntryKind.ERASURE_REJECTED: _rule(
+        "an erasure was rejected, or withdrawn", "actor", _PERSON, **_ERASURE_DETAILS
+    ),
+    EntryKind.ERASURE_STARTED: _rule(
+        "an erasure is being carried out: nothing about the person is answered or taken in any more",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
+    ),
+    EntryKind.SUBJECT_ERASED: _rule(
+        "a person was erased: handle and keys are destroyed; whom it was, nothing tells any more",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
+        records="record versions removed",
+    ),
+    EntryKind.HOLD_PLACED: _rule(
+        "a legal hold was placed on a person's data", "actor", _PERSON, **_HOLD_DETAILS
+    ),
+    EntryKind.HOLD_RELEASED: _rule("a legal hold was released", "actor", _PERSON, **_HOLD_DETAILS),
+    EntryKind.KEY_REWRAPPED: _rule(
+        "every subject's keys were wrapped anew under the key-encryption key in force",
+        "actor",
+        frozenset(),
+        **_KEY_DETAILS,
+        version="version of the key-encryption key",
+        rewrapped="subjects whose keys were wrapped anew",
+    ),
+    EntryKind.STREAM_CHANGED: _rule(
+        "where the log is sent was added, tried out or removed",
+        "actor outcome",
+        frozenset(),
+        stream="name of the destination",
+        format="ocsf, cef or fhir",
+        host="host and port of the receiver",
+        filter="which entries it gets",
+        first="number of the first entry it gets",
+        problem="code of the error, where a try failed",
+    ),
+    EntryKind.ATTENTION_FLAGGED: _rule(
+        "a rule that watches access flagged what wants a person's attention",
+        "outcome",
+        frozenset({"purpose"}),
+        **_ATTENTION_DETAILS,
+        entries="number of entries concerned",
+        first="number of the first entry concerned",
+        last="number of the last entry concerned",
+        score="what the rule measured, in thousandths",
+        threshold="from which on the rule flags, in thousandths",
+        officer="pseudonym of the officer concerned",
+    ),
+    EntryKind.ATTENTION_JUDGED: _rule(
+        "an auditor judged what was flagged, and the rule learned from it",
+        "actor outcome",
+        frozenset({"purpose"}),
+        **_ATTENTION_DETAILS,
+        officer="pseudonym of the officer concerned",
+        threshold="from which on the rule flags this again, in thousandths; missing when nothing was learned",
+        until="until when that holds",
+    ),
+    EntryKind.ATTENTION_RELATED: _rule(
+        "it was noted, or taken back, whose record an officer should not look up: their own or a relative's",
+        "actor outcome",
+        frozenset(),
+        officer="pseudonym of the officer concerned",
+        relation="self or family",
     ),
     EntryKind.KEY_ADDED: _rule("a public key was registered", "", frozenset(), **_KEY_DETAILS),
     EntryKind.KEY_ROLLED: _rule("a key was replaced by a newer one", "", frozenset(), **_KEY_DETAILS),

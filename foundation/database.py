@@ -68,6 +68,7 @@ class Role(StrEnum):
     DISPATCHER = "lintas_dispatcher"
     STEWARD = "lintas_steward"
     AUDITOR = "lintas_auditor"
+    MONITOR = "lintas_monitor"
     AIRFLOW = "lintas_airflow"
 
 
@@ -104,6 +105,7 @@ _MAY_CONNECT = {
         Role.DISPATCHER,
         Role.STEWARD,
         Role.AUDITOR,
+        Role.MONITOR,
     ],
     DatabaseName.VAULT: [Role.MIGRATOR, Role.API, Role.DISPATCHER, Role.STEWARD],
     DatabaseName.AIRFLOW: [Role.AIRFLOW],

@@ -14,6 +14,7 @@ __all__ = [
     "prepare_airflow",
     "run_api",
     "run_dispatcher",
+    "run_monitor",
     "run_sandbox",
     "run_sequencer",
 ]
@@ -71,6 +72,24 @@ def run_dispatcher() -> None:
     beats.start()
     try:
         Dispatcher(installation).run(ending)
+    finally:
+        ending.set()
+        beats.join()
+        heartbeat.clear()
+
+
+def run_monitor() -> None:
+    """Send the log on until asked to end."""
+    from audit.streaming import Streams
+    from lintas.access import OPERATOR
+
+    installation = _installation("monitor")
+    ending = _ending()
+    heartbeat = Heartbeat(installation.home, "monitor")
+    beats = threading.Thread(target=_beat_until, args=(heartbeat, ending), daemon=True)
+    beats.start()
+    try:
+        Streams(installation, OPERATOR).run(ending)
     finally:
         ending.set()
         beats.join()

@@ -18,11 +18,12 @@ BEAT_LIMIT_SECONDS = 15.0
 
 
 def bus_processes(settings: Settings) -> list[ProcessSpec]:
-    """Database, sequencer, dispatcher, API and Airflow."""
+    """Database, sequencer, dispatcher, monitor, API and Airflow."""
     return [
         _beating(settings, "database", stop_timeout=30.0),
         _beating(settings, "sequencer", after=("database",)),
         _beating(settings, "dispatcher", after=("database",)),
+        _beating(settings, "monitor", after=("database",)),
         ProcessSpec(
             "api",
             command("api"),

@@ -15,6 +15,7 @@ from lintas.processes import bus_processes, practice_processes
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from audit.streaming.destination import StreamState
     from foundation.installation import Installation
     from foundation.settings import Settings
 
@@ -120,6 +121,7 @@ class Status:
     quarantine: Sequence[Causes]
     log: LogStatus
     notices: NoticeStatus
+    streams: Sequence["StreamState"] = ()
 
     @property
     def troubles(self) -> list[Trouble]:
@@ -138,6 +140,14 @@ class Status:
                 found.append(trouble)
         if self.notices.dead:
             found.append(Trouble(f"{self.notices.dead:,} notices were given up", "lintas notices list"))
+        found += [
+            Trouble(
+                f"the stream {each.name} fails ({each.problem}), {each.waiting:,} entries wait",
+                "lintas audit streams status",
+            )
+            for each in self.streams
+            if each.is_failing
+        ]
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,6 +160,7 @@ class Status:
             "quarantine": self.quarantine,
             "log": self.log,
             "notices": self.notices,
+            "streams": self.streams,
         }
 
 
@@ -167,6 +178,7 @@ def gather(installation: "Installation") -> Status:
             quarantine=_causes(connection),
             log=_log(connection),
             notices=_notices(connection),
+            streams=_streams(connection),
         )
 
 
@@ -242,3 +254,9 @@ def _notices(connection: "Connection[Any]") -> NoticeStatus:
     ).fetchone()
     assert row is not None
     return NoticeStatus(*row)
+
+
+def _streams(connection: "Connection[Any]") -> "list[StreamState]":
+    from audit.streaming.destination import states
+
+    return states(connection)

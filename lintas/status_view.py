@@ -10,6 +10,8 @@ from lintas.status import Causes, DatasetStatus, LogStatus, Status
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from audit.streaming.destination import StreamState
+
 __all__ = ["print_status"]
 
 _COLOURS = {"fresh": "green", "overdue": "red", "held": "yellow", "failed": "red", "rejected": "yellow"}
@@ -32,6 +34,9 @@ def print_status(out: "Console", status: Status) -> None:
     _log(out, status.log)
     notices = status.notices
     out.print(f"[bold]notices[/bold]     {notices.waiting:,} waiting, {notices.dead:,} given up")
+    if status.streams:
+        told = ", ".join(f"{each.name} {_pace(each)}" for each in status.streams)
+        out.print(f"[bold]streams[/bold]     {told}", soft_wrap=True)
 
 
 def spoken(span: timedelta) -> str:
@@ -41,6 +46,12 @@ def spoken(span: timedelta) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _pace(stream: "StreamState") -> str:
+    if stream.is_failing:
+        return f"[red]fails, {stream.waiting:,} waiting[/red]"
+    return f"{stream.waiting:,} waiting" if stream.waiting else "is up to date"
 
 
 def _processes(out: "Console", processes: Sequence[dict[str, str]]) -> None:

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command("database", rich_help_panel=PANEL)(database)
     app.command("sequencer", rich_help_panel=PANEL)(sequencer)
     app.command("dispatcher", rich_help_panel=PANEL)(dispatcher)
+    app.command("monitor", rich_help_panel=PANEL)(monitor)
     app.command("api", rich_help_panel=PANEL)(api)
     app.command("sandbox", rich_help_panel=PANEL)(sandbox)
     app.command("airflow-database", rich_help_panel=PANEL)(airflow_database)
@@ -41,6 +42,13 @@ def dispatcher() -> None:
     from lintas.bodies import run_dispatcher
 
     run_dispatcher()
+
+
+def monitor() -> None:
+    """Send the log to SIEMs, and flag accesses that want attention; several may run at once."""
+    from lintas.bodies import run_monitor
+
+    run_monitor()
 
 
 def api() -> None:

@@ -195,7 +195,7 @@ def test_the_servers_are_reached_over_networks_that_lead_nowhere_else() -> None:
     on_queue = {name for name, each in services().items() if "queue" in (each.get("networks") or {})}
     assert on_queue == {"redis", "airflow-scheduler", "airflow-worker"}
     abroad = {name for name, each in services().items() if "agencies" in (each.get("networks") or {})}
-    assert abroad == {"api", "dispatcher", "airflow-worker", "sandbox"}
+    assert abroad == {"api", "dispatcher", "monitor", "airflow-worker", "sandbox"}
 
 
 def test_a_secret_is_a_file_that_only_its_users_see() -> None:
