@@ -129,6 +129,23 @@ class Settings(BaseSettings):
         max_length=200,
         description="Name (origin) of the transparency log in its checkpoints.",
     )
+    log_policy: Path | None = Field(
+        None,
+        description=(
+            "File (C2SP tlog-policy) that names the witnesses of the log and their quorum. Default: none."
+        ),
+    )
+    witness_ca_file: Path | None = Field(
+        None, description="Certificate of the authority of the witnesses. Default: the system's authorities."
+    )
+    quorum_grace_seconds: int = Field(
+        14_400,
+        ge=1,
+        description="How long exchanges go on while the quorum of witnesses is missing; then they are refused.",
+    )
+    witness_directory: Path | None = Field(
+        None, description="Folder of a witness that `lintas up` runs beside the bus. Default: none runs."
+    )
     keyring_passphrase_file: Path | None = Field(
         None, description="File with the passphrase of the keys. Default: made under the home on first use."
     )
@@ -182,6 +199,9 @@ class Settings(BaseSettings):
         "postgres_directory",
         "contracts",
         "services",
+        "log_policy",
+        "witness_ca_file",
+        "witness_directory",
         "keyring_passphrase_file",
         "database_password_file",
         "broker_password_file",

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 
 from foundation import telemetry
@@ -17,6 +18,7 @@ __all__ = [
     "run_monitor",
     "run_sandbox",
     "run_sequencer",
+    "run_witness",
 ]
 
 BEAT_SECONDS = 1.0
@@ -101,6 +103,15 @@ def run_api() -> None:
     from web.server import run
 
     run(_installation("api"))
+
+
+def run_witness(folder: Path) -> None:
+    """Serve the witness of a folder; there is no access log, and no installation of the bus is needed."""
+    from web.witness import serve
+
+    telemetry.configure("witness")
+    os.umask(0o077)
+    serve(folder)
 
 
 def run_sandbox() -> None:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lintas.commands import audit, bus, catalogue, deployment, practice, review, running, telling
+from lintas.commands import audit, bus, catalogue, deployment, practice, review, running, telling, witness
 
 __all__ = ["app", "main"]
 
@@ -27,6 +27,7 @@ catalogue.register(app)
 review.register(app)
 telling.register(app)
 audit.register(app)
+witness.register(app)
 
 
 def main() -> None:

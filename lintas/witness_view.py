@@ -1,0 +1,64 @@
+"""A witness's folder as the command line makes and shows it."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+__all__ = ["make_witness", "shown", "trust_logs"]
+
+
+def make_witness(
+    folder: Path, name: str, algorithm: str, *, host: str, port: int, tls_hosts: Sequence[str]
+) -> Mapping[str, Any]:
+    """Make a witness with one new signing key."""
+    from audit.cosignatures import ALGORITHMS, Cosigner
+    from audit.witness_folder import WitnessFolder
+    from foundation.tls import LocalAuthority
+
+    if algorithm not in ALGORITHMS:
+        raise typer.BadParameter(f"write one of {', '.join(sorted(ALGORITHMS))}", param_hint="--algorithm")
+    cosigner = Cosigner.generate(name, algorithm)
+    made = WitnessFolder.make(folder, [cosigner], host=host, port=port, tls_hosts=tls_hosts)
+    if tls_hosts:
+        LocalAuthority(made.path / "tls").issue("witness", tls_hosts)
+    return shown(folder)
+
+
+def trust_logs(folder: Path, keys: Path) -> list[dict[str, str]]:
+    """Watch every log whose key stands in a file."""
+    from audit.notes import VerifierKey
+    from audit.witness_folder import WitnessFolder
+
+    text = sys.stdin.read() if str(keys) == "-" else keys.read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines()]
+    found = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+    for key in found:
+        WitnessFolder(folder).trust(key)
+    return [{"log": key.name, "key_id": key.key_id.hex()} for key in found]
+
+
+def shown(folder: Path) -> Mapping[str, Any]:
+    """What others need to know of the witness, and what it saw last."""
+    from audit.witness_folder import WitnessFolder
+
+    witness = WitnessFolder(folder)
+    host, port = witness.address()
+    names = witness.tls_hosts()
+    url = f"https://{names[0]}:{port}" if names else f"http://{host}:{port}"
+    seen = {origin: witness.seen(origin)[0].size for origin in {key.name for key in witness.logs()}}
+    fields: dict[str, Any] = {
+        "folder": folder,
+        "policy_lines": [f"witness {_short(each.name)} {each.key} {url}" for each in witness.cosigners()],
+        "seen": [f"{origin}: {size} entries" for origin, size in sorted(seen.items())],
+    }
+    if names:
+        fields["authority"] = folder / "tls" / "ca.pem"
+    return fields
+
+
+def _short(name: str) -> str:
+    """A name for a policy file: the host's, up to its first dot."""
+    return name.split("/", 1)[0].split(".", 1)[0]
