@@ -68,7 +68,8 @@ class EntryDraft:
     """What a room wants to have recorded. `sealed` is personal or raw, and needs a `subject`.
 
     `also_about` are further persons whom the entry concerns, such as the child of an applicant: each gets a
-    tag of their own and finds the entry, but only `subject` can open what is sealed.
+    tag of their own and finds the entry, but only `subject` can open what is sealed. `case_key` (from
+    `audit.search.case_key`) lists the entry under its case beside the log; the entry itself does not say it.
     """
 
     kind: EntryKind
@@ -93,6 +94,7 @@ class EntryDraft:
     subject: SubjectKeys | None = None
     also_about: tuple[SubjectKeys, ...] = ()
     sealed: Mapping[str, Any] | None = field(default=None, repr=False)
+    case_key: bytes | None = field(default=None, repr=False)
 
     @property
     def subjects(self) -> tuple[SubjectKeys, ...]:
@@ -112,6 +114,7 @@ class BuiltEntry:
     leaf_hash: bytes
     sealed_blob: bytes | None
     index_keys: tuple[bytes, ...]
+    case_key: bytes | None = None
 
 
 def build(draft: EntryDraft) -> BuiltEntry:
@@ -134,6 +137,7 @@ def build(draft: EntryDraft) -> BuiltEntry:
         leaf_hash=leaf_hash(encoded),
         sealed_blob=sealed.blob if sealed else None,
         index_keys=tuple(each.index_key() for each in draft.subjects),
+        case_key=draft.case_key,
     )
 
 

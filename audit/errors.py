@@ -19,9 +19,14 @@ FixInstallation
 FixInstallation
 └── KeyEncryptionMisconfigured   the key-encryption key cannot be reached as the settings say
 Refused
+├── CursorInvalid          a cursor is malformed, or belongs to another search
 ├── ErasureRefused         a person cannot be erased now, or not by this officer
 ├── EntryRefused           the draft is not an entry of its kind, so nothing is written
-└── UnknownEntry           no entry has this id
+├── FilterInvalid          what is searched for cannot stand in a filter
+├── NotAnAuditor           the reader of the log is no registered auditor
+├── PruningRefused         these entries cannot be pruned now, or not by this officer
+├── UnknownEntry           no entry has this id
+└── ViewUnknown            no saved view has this name
 ```
 """
 
@@ -29,19 +34,24 @@ from foundation.errors import FixInstallation, FixSource, IntegrityBroken, Refus
 
 __all__ = [
     "AccessLogInvalid",
+    "CursorInvalid",
     "EntryRefused",
     "ErasureRefused",
+    "FilterInvalid",
     "KeyEncryptionMisconfigured",
     "LogDamaged",
     "LogForked",
     "LogRolledBack",
+    "NotAnAuditor",
     "NoteInvalid",
     "PolicyInvalid",
     "ProofError",
+    "PruningRefused",
     "QuorumMissing",
     "ReceiptNotReady",
     "SealBroken",
     "UnknownEntry",
+    "ViewUnknown",
     "WitnessUnfit",
 ]
 
@@ -134,3 +144,33 @@ class WitnessUnfit(FixInstallation):
     """The folder of a witness is missing, damaged, or has lost what it had seen."""
 
     code = "witness-unfit"
+
+
+class CursorInvalid(Refused):
+    """A cursor is malformed, or belongs to another search."""
+
+    code = "cursor-invalid"
+
+
+class FilterInvalid(Refused):
+    """What is searched for cannot stand in a filter."""
+
+    code = "filter-invalid"
+
+
+class NotAnAuditor(Refused):
+    """The reader of the log is no registered auditor."""
+
+    code = "not-an-auditor"
+
+
+class PruningRefused(Refused):
+    """These entries cannot be pruned now, or not by this officer."""
+
+    code = "pruning-refused"
+
+
+class ViewUnknown(Refused):
+    """No saved view has this name."""
+
+    code = "view-unknown"

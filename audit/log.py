@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +30,7 @@ INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%(id)s, %(kind)s, %(at)s, %(provid
 """  # noqa: S608
 _SEALED = "INSERT INTO audit.sealed (entry_id, blob) VALUES (%(id)s, %(sealed)s)"
 _INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) SELECT unnest(%(index)s::bytea[]), %(id)s"
-_ABOUT_A_SUBJECT = f"WITH indexed AS ({_INDEX}) {_OUTBOX}"
-_WITH_CONTENT = f"WITH indexed AS ({_INDEX}), sealed AS ({_SEALED}) {_OUTBOX}"
+_CASE = "INSERT INTO audit.case_index (case_key, entry_id) VALUES (%(case)s, %(id)s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,9 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
     """
     entry = build(draft)
     row = dict(zip(_NAMES, _row(entry), strict=True))
-    if not entry.index_keys:  # then nothing is sealed: content is sealed under a subject's key
-        connection.execute(_OUTBOX, row)
-    elif entry.sealed_blob is None:
-        connection.execute(_ABOUT_A_SUBJECT, row | {"index": list(entry.index_keys)})
-    else:
-        content = {"index": list(entry.index_keys), "sealed": entry.sealed_blob}
-        connection.execute(_WITH_CONTENT, row | content)
+    row |= {"index": list(entry.index_keys), "sealed": entry.sealed_blob, "case": entry.case_key}
+    statement = _statement(bool(entry.index_keys), entry.sealed_blob is not None, entry.case_key is not None)
+    connection.execute(statement, row)
     return _promise(entry)
 
 
@@ -80,7 +76,21 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
     _copy(connection, "audit.sealed (entry_id, blob)", sealed, ["uuid", "bytea"])
     index = [(key, e.entry_id) for e in entries for key in e.index_keys]
     _copy(connection, "audit.subject_index (index_key, entry_id)", index, ["bytea", "uuid"])
+    cases = [(e.case_key, e.entry_id) for e in entries if e.case_key is not None]
+    _copy(connection, "audit.case_index (case_key, entry_id)", cases, ["bytea", "uuid"])
     return [_promise(entry) for entry in entries]
+
+
+@lru_cache(maxsize=8)
+def _statement(is_about_a_subject: bool, is_sealed: bool, has_case: bool) -> str:
+    """One statement, so one round trip, for the entry and everything that stands beside it."""
+    beside = {
+        "indexed": _INDEX if is_about_a_subject else None,
+        "sealed": _SEALED if is_sealed else None,
+        "cased": _CASE if has_case else None,
+    }
+    parts = [f"{name} AS ({insert})" for name, insert in beside.items() if insert is not None]
+    return f"WITH {', '.join(parts)} {_OUTBOX}" if parts else _OUTBOX
 
 
 _NAMES = ("id", "kind", "at", "provider", "consumer", "purpose", "outcome", "entry")

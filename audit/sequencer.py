@@ -231,6 +231,7 @@ def _read_state(connection: psycopg.Connection[Any]) -> tuple[int, Frontier]:
 
 
 def _drain(connection: psycopg.Connection[Any], size: int, limit: int) -> list[bytes]:
+    connection.execute("SELECT audit.ensure_partitions(%s)", (size + limit,))
     row = connection.execute(_DRAIN, {"limit": limit, "size": size}, binary=True).fetchone()
     joined = bytes(row[0]) if row and row[0] is not None else b""
     return [joined[i : i + HASH_SIZE] for i in range(0, len(joined), HASH_SIZE)]

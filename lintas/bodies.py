@@ -46,20 +46,24 @@ def keep_database() -> None:
 
 
 def run_sequencer() -> None:
-    """Drain the outbox until asked to end."""
+    """Drain the outbox until asked to end; a follower beside it builds the search index."""
+    from audit.search import Indexer
     from audit.sequencer import Sequencer
 
     installation = _installation("sequencer")
     ending = _ending()
     heartbeat = Heartbeat(installation.home, "sequencer")
     beats = threading.Thread(target=_beat_until, args=(heartbeat, ending), daemon=True)
+    follower = threading.Thread(target=Indexer(installation).run, args=(ending,), daemon=True)
     beats.start()
+    follower.start()
     try:
         with Sequencer(installation) as worker:
             worker.run(ending)
     finally:
         ending.set()
         beats.join()
+        follower.join()
         heartbeat.clear()
 
 

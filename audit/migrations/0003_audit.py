@@ -29,7 +29,7 @@ COMMENT ON TABLE audit.outbox IS 'Entries written with what they record, waiting
 
 CREATE TABLE audit.entries (
     entry_index bigint PRIMARY KEY CHECK (entry_index >= 0),
-    entry_id    uuid NOT NULL UNIQUE,
+    entry_id    uuid NOT NULL,
     kind        text NOT NULL,
     occurred_at timestamptz NOT NULL,
     provider    text,
@@ -37,11 +37,46 @@ CREATE TABLE audit.entries (
     purpose     text,
     outcome     text,
     entry       bytea NOT NULL
-);
+) PARTITION BY RANGE (entry_index);
 ALTER TABLE audit.entries ALTER COLUMN entry SET STORAGE EXTERNAL;
 CREATE INDEX entries_occurred_at ON audit.entries USING brin (occurred_at);
 COMMENT ON TABLE audit.entries IS
     'The log: exact entry bytes at their index; the other columns only serve search';
+
+CREATE TABLE audit.partitioning (
+    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    width          bigint NOT NULL CHECK (width > 0 AND mod(width, 256) = 0),
+    partitioned_to bigint NOT NULL CHECK (partitioned_to >= 0)
+);
+INSERT INTO audit.partitioning (width, partitioned_to) VALUES (4194304, 0);
+COMMENT ON TABLE audit.partitioning IS 'How many entries the next partition takes, and where it begins';
+
+CREATE FUNCTION audit.ensure_partitions(needed bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    place audit.partitioning;
+    part  text;
+BEGIN
+    SELECT * INTO STRICT place FROM audit.partitioning;
+    IF place.partitioned_to >= needed THEN
+        RETURN;
+    END IF;
+    SELECT * INTO STRICT place FROM audit.partitioning FOR UPDATE;
+    WHILE place.partitioned_to < needed LOOP
+        -- Attached, not created as a partition: readers of the log go on meanwhile.
+        part := format('entries_from_%%s', place.partitioned_to);
+        EXECUTE format('CREATE TABLE audit.%%I (LIKE audit.entries INCLUDING ALL)', part);
+        EXECUTE format('ALTER TABLE audit.%%I ADD UNIQUE (entry_id)', part);
+        EXECUTE format(
+            'ALTER TABLE audit.entries ATTACH PARTITION audit.%%I FOR VALUES FROM (%%s) TO (%%s)',
+            part, place.partitioned_to, place.partitioned_to + place.width
+        );
+        place.partitioned_to := place.partitioned_to + place.width;
+    END LOOP;
+    UPDATE audit.partitioning SET partitioned_to = place.partitioned_to;
+END $$;
+REVOKE EXECUTE ON FUNCTION audit.ensure_partitions(bigint) FROM PUBLIC;
+SELECT audit.ensure_partitions(1);
 
 CREATE TABLE audit.tiles (
     level      smallint NOT NULL CHECK (level BETWEEN 0 AND 63),
@@ -113,13 +148,14 @@ GRANT SELECT ON audit.entries, audit.tiles, audit.log_state, audit.checkpoints T
 GRANT INSERT ON audit.entries, audit.tiles, audit.checkpoints TO lintas_sequencer;
 GRANT UPDATE ON audit.tiles, audit.log_state TO lintas_sequencer;
 GRANT SELECT ON audit.sealed, audit.subject_index TO lintas_api, lintas_steward, lintas_auditor;
+GRANT EXECUTE ON FUNCTION audit.ensure_partitions(bigint) TO lintas_sequencer;
 GRANT EXECUTE ON FUNCTION audit.merkle_fold(bytea) TO {_WRITERS}, lintas_auditor;
 """
 
 _DOWN = """
-DROP FUNCTION audit.merkle_fold(bytea);
+DROP FUNCTION audit.merkle_fold(bytea), audit.ensure_partitions(bigint);
 DROP TABLE audit.subject_index, audit.sealed, audit.checkpoints, audit.log_state, audit.tiles,
-    audit.entries, audit.outbox;
+    audit.entries, audit.partitioning, audit.outbox;
 REVOKE USAGE ON SCHEMA audit FROM lintas_ingest, lintas_api, lintas_steward, lintas_auditor, lintas_sequencer;
 """
 
