@@ -328,7 +328,8 @@ class _Snapshot:
 _OURS = "schema_name NOT LIKE 'pg\\_%' AND schema_name <> 'information_schema'"
 _TABLES = f"""
     SELECT format('%I.%I', schema_name, tablename)
-    FROM (SELECT schemaname AS schema_name, tablename FROM pg_tables) AS t WHERE {_OURS}
+    FROM (SELECT relnamespace::regnamespace::text AS schema_name, relname AS tablename
+          FROM pg_class WHERE relkind = 'r') AS t WHERE {_OURS}
 """
 _SEQUENCES = f"""
     SELECT format('%I.%I', schema_name, sequencename)
