@@ -2,7 +2,8 @@
 
 Invariant: an address becomes active only by the operator's word, or when it is at the host and port of the
 endpoint under which the operator registered the system. A portal by itself can make the bus call nobody else,
-and cannot end a pause.
+and cannot end a pause. The database keeps it: standing is made by a trigger, and only the steward's role may
+write another.
 """
 
 from __future__ import annotations
@@ -56,13 +57,12 @@ class Webhook:
 _COLUMNS = "system, url, ca_pem, status, reason, registered_by, approved_by, changed_at"
 _FIND = f"SELECT {_COLUMNS} FROM verification.webhook WHERE system = %s"  # noqa: S608
 _LIST = f"SELECT {_COLUMNS} FROM verification.webhook ORDER BY system"  # noqa: S608
-_SAVE = f"""
-INSERT INTO verification.webhook ({_COLUMNS})
-VALUES (%(system)s, %(url)s, %(ca)s, %(status)s, %(reason)s, %(by)s, %(approved_by)s, %(at)s)
-ON CONFLICT (system) DO UPDATE SET url = excluded.url, ca_pem = excluded.ca_pem, status = excluded.status,
-    reason = excluded.reason, registered_by = excluded.registered_by, approved_by = excluded.approved_by,
-    changed_at = excluded.changed_at
-"""  # noqa: S608
+_SAVE = """
+INSERT INTO verification.webhook (system, url, ca_pem, registered_by, changed_at)
+VALUES (%(system)s, %(url)s, %(ca)s, %(by)s, %(at)s)
+ON CONFLICT (system) DO UPDATE SET url = excluded.url, ca_pem = excluded.ca_pem,
+    registered_by = excluded.registered_by, changed_at = excluded.changed_at
+"""
 _APPROVE = """
 UPDATE verification.webhook SET status = 'active', reason = NULL, approved_by = %s, changed_at = %s
  WHERE system = %s
@@ -98,27 +98,13 @@ def register(
     """
     registered = registered_system(connection, system)
     check(url, ca_pem)
-    paused = None if is_operator else _paused(connection, system)
-    is_active = is_operator or _address(url) == (registered.address or "").lower()
-    approved_by = (by if is_operator else "registered-endpoint") if is_active else None
-    status: Status = "active" if is_active else "pending"
-    if paused is not None:  # only the operator ends a pause
-        status, approved_by = "paused", paused.approved_by
-    connection.execute(
-        _SAVE,
-        {
-            "system": system,
-            "url": url,
-            "ca": ca_pem or registered.ca_certificate_pem,
-            "status": status,
-            "reason": paused.reason if paused else None,
-            "by": by,
-            "approved_by": approved_by,
-            "at": clock.now(),
-        },
-    )
-    _log(connection, system, "registered" if status == "pending" else status, by, _address(url))
-    return find(connection, system)
+    now, ca = clock.now(), ca_pem or registered.ca_certificate_pem
+    connection.execute(_SAVE, {"system": system, "url": url, "ca": ca, "by": by, "at": now})
+    if is_operator:
+        connection.execute(_APPROVE, (by, now, system))
+    found = find(connection, system)
+    _log(connection, system, "registered" if found.status == "pending" else found.status, by, found.address)
+    return found
 
 
 def check(url: str, ca_pem: str | None) -> None:

@@ -53,7 +53,7 @@ def test_a_tutorial_can_be_followed_to_its_end(synced: Any, desk: Path, page: st
 
 def _a_row_of_the_registry(synced: Any) -> int:
     """An id as the tutorial's list shows it."""
-    with synced.database.connect(Role.STEWARD) as connection:
+    with synced.installation.database.connect(Role.STEWARD) as connection:
         return list_rows(connection, dataset_id="dukcapil-mojokerto/persons", limit=1)[0].row_id
 
 

@@ -96,6 +96,55 @@ CREATE TABLE verification.webhook (
     CHECK (status = 'pending' OR approved_by IS NOT NULL)
 );
 
+-- An address is never called by the word of the process that registers it: whoever writes an address, its
+-- standing is made here. Only a role that may write `approved_by` (the steward's) makes it active otherwise,
+-- and ends a pause.
+CREATE FUNCTION verification.webhook_authority(address text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT SET search_path = '' AS $$
+    SELECT (m)[1] || ':' || coalesce((m)[2]::int, 443)
+      FROM regexp_match(
+          lower(address), '^https://([[][0-9a-f:.]+[]]|[^][/:?#@]+)(?::([0-9]{1,5}))?(?:[/?#]|$)') m
+$$;
+CREATE FUNCTION verification.webhook_registered() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.status = 'paused' THEN
+        RETURN NEW;
+    END IF;
+    NEW.reason := NULL;
+    IF verification.webhook_authority(NEW.url) = (
+        SELECT verification.webhook_authority(s.endpoint_url) FROM participants.system s
+         WHERE s.system_id = NEW.system)
+    THEN
+        NEW.status := 'active';
+        NEW.approved_by := 'registered-endpoint';
+    ELSE
+        NEW.status := 'pending';
+        NEW.approved_by := NULL;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER webhook_registered BEFORE INSERT OR UPDATE OF system, url, ca_pem ON verification.webhook
+    FOR EACH ROW EXECUTE FUNCTION verification.webhook_registered();
+
+CREATE FUNCTION verification.webhook_guarded() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF has_column_privilege(current_user, 'verification.webhook', 'approved_by', 'UPDATE') THEN
+        RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    END IF;
+    IF TG_OP = 'DELETE' AND OLD.status = 'paused' THEN
+        RAISE EXCEPTION 'only a steward ends a pause' USING ERRCODE = 'insufficient_privilege';
+    ELSIF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    ELSIF NEW.status = 'active' AND OLD.status <> 'active' THEN
+        RAISE EXCEPTION 'only a steward approves an address' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER webhook_guarded BEFORE UPDATE OF status OR DELETE ON verification.webhook
+    FOR EACH ROW EXECUTE FUNCTION verification.webhook_guarded();
+
 CREATE TABLE verification.notice_stream (
     system  text   PRIMARY KEY,
     last    bigint NOT NULL CHECK (last > 0)
@@ -137,7 +186,11 @@ COMMENT ON TABLE verification.notice IS 'What portals are told: in order per app
 
 GRANT INSERT ON verification.watch TO lintas_api;
 GRANT SELECT ON verification.notice TO lintas_api, lintas_steward;
-GRANT SELECT, INSERT, UPDATE, DELETE ON verification.webhook TO lintas_api, lintas_steward;
+GRANT SELECT, DELETE ON verification.webhook TO lintas_api, lintas_steward;
+GRANT INSERT (system, url, ca_pem, registered_by, changed_at),
+    UPDATE (url, ca_pem, registered_by, changed_at) ON verification.webhook TO lintas_api, lintas_steward;
+GRANT UPDATE (status, reason, approved_by) ON verification.webhook TO lintas_steward;
+GRANT EXECUTE ON FUNCTION verification.webhook_authority TO lintas_api, lintas_steward;
 GRANT UPDATE (state, due_at, attempts, ended_at, last_error, is_logged) ON verification.notice
     TO lintas_steward;
 GRANT SELECT ON verification.review TO lintas_steward, lintas_auditor;
@@ -180,6 +233,7 @@ DROP TRIGGER signal_settled ON quality.quarantine_tag;
 DROP FUNCTION verification.signal_quarantine, verification.signal_settled;
 DROP TABLE verification.notice, verification.notice_stream, verification.webhook, verification.review,
     verification.signal, verification.matching, verification.watch;
+DROP FUNCTION verification.webhook_registered, verification.webhook_guarded, verification.webhook_authority;
 REVOKE ALL ON ALL TABLES IN SCHEMA participants, consent, records, identity, quality, audit, verification
     FROM lintas_dispatcher;
 REVOKE ALL ON SCHEMA participants, consent, records, identity, quality, audit, verification
