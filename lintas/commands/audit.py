@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import streams
+from lintas.commands import accounting, searching, streams
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
@@ -19,6 +19,8 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("subject")(subject)
     group.command("export")(export)
+    searching.add_to(group)
+    accounting.add_to(group)
     streams.register(group)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
 
