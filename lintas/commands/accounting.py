@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lintas.output import AsJson, console, print_json
+from lintas.output import AsJson, console, print_fields, print_json
 
 if TYPE_CHECKING:
     from audit.discrepancies import Reconciliation
 
 __all__ = ["add_to"]
+
+Actor = Annotated[str, typer.Option("--actor", help="Pseudonym of the officer who acts.")]
+NikFile = Annotated[
+    Path,
+    typer.Option(
+        "--nik-file", help="File whose first line is the NIK (not for a command line); `-` is standard input."
+    ),
+]
 
 Since = Annotated[
     datetime | None, typer.Option("--since", formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"], help="From when.")
@@ -24,6 +32,9 @@ Until = Annotated[
 def add_to(group: typer.Typer) -> None:
     """Add these commands to the group `audit`."""
     group.command("reconcile")(reconcile)
+    group.command("subject-key")(subject_key)
+    group.command("manifests")(manifests)
+    group.command("verify-subject")(verify_subject)
 
 
 def reconcile(
@@ -73,6 +84,48 @@ def reconcile(
         _show(result)
     if result.contradictions or (strict and result.questions):
         raise typer.Exit(70)
+
+
+def subject_key(
+    to: Annotated[Path, typer.Argument(help="The key file to write, for the person and nobody else.")],
+    nik_file: NikFile,
+    actor: Actor = "auditor-01",
+    reason: Annotated[str, typer.Option("--reason", help="Why, as it will stand in the log.")] = "asked",
+    as_json: AsJson = False,
+) -> None:
+    """Give a person the key with which they find everything about themselves in an exported log."""
+    from lintas.subject_key_view import give_subject_key
+
+    print_fields(give_subject_key(nik_file, to, actor=actor, reason=reason), as_json=as_json)
+
+
+def manifests(
+    folder: Annotated[Path, typer.Argument(help="The folder that `lintas audit export` has written.")],
+    actor: Actor = "auditor-01",
+    as_json: AsJson = False,
+) -> None:
+    """Write the leaves of every batch beside an exported log, in which persons look for their records."""
+    from lintas.subject_key_view import export_manifests
+
+    print_fields(export_manifests(folder, actor=actor), as_json=as_json)
+
+
+def verify_subject(
+    folder: Annotated[Path, typer.Argument(help="The exported log.")],
+    subject_key: Annotated[Path, typer.Option("--subject-key", help="The person's key file.")],
+    keys: Annotated[Path | None, typer.Option("--keys", help="Verifier keys (default: FOLDER/keys).")] = None,
+    view: Annotated[Path | None, typer.Option("--view", help="What the person was shown, as JSON.")] = None,
+) -> None:
+    """Find everything about a person in an exported log, and what they were not shown. Needs no database.
+
+    Ends with 1 when something is false or was left out, with 2 when it could not be checked.
+    """
+    from audit.verifier import lintas_subject
+
+    arguments = [str(folder), "--keys", str(keys or folder / "keys"), "--subject-key", str(subject_key)]
+    code = lintas_subject.main([*arguments, *(["--view", str(view)] if view else [])])
+    if code:
+        raise typer.Exit(code)
 
 
 def aware(moment: datetime | None) -> datetime | None:
