@@ -241,6 +241,8 @@ class FhirConfiguration(_Configuration):
         scope: Scope to ask for.
         login_pause_seconds: How long nobody tries again after a login was refused.
         lookup: For each column that a live question carries, how it is asked for.
+        names_elements: Whether live questions name the elements that are needed (`_elements`); false where
+            the server refuses that, and the rest is left behind here.
         overlap_seconds: How far before the window's begin reading starts, for changes written down late.
         timeout_seconds: Longest that one reply may take.
     """
@@ -261,6 +263,7 @@ class FhirConfiguration(_Configuration):
     scope: str = ""
     login_pause_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     lookup: Annotated[Mapping[Name, FhirLookupKey], Field(max_length=4)] = {}
+    names_elements: bool = True
     overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 600
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
 

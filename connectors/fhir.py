@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -44,8 +44,17 @@ class Columns:
         self._paths = {name: FhirPath.compile(path) for name, path in declared.items()}
         self.names = tuple(wanted) or self._declared
 
-    def frame(self, bundle: Bundle) -> pl.DataFrame:
+    def elements(self, names: Iterable[str]) -> list[str]:
+        """The elements that hold some columns, and those that may change what every other one means."""
+        roots = {root for name in names for root in self._paths[name].roots}
+        return sorted(roots | {"implicitRules", "modifierExtension"})
+
+    def frame(self, bundle: Bundle, only: Collection[str] = ()) -> pl.DataFrame:
         """Read the resources of a page, column by column.
+
+        Args:
+            bundle: The page.
+            only: These of the columns; all when none are named.
 
         Raises:
             ColumnsMissing: When a column is asked for that the contract declares no path for.
@@ -53,7 +62,8 @@ class Columns:
         missing = [name for name in self.names if name not in self._paths]
         if missing:
             raise ColumnsMissing(self._dataset, missing, self._declared)
-        return pl.DataFrame([self.column(name, bundle) for name in self.names])
+        wanted = [name for name in self.names if not only or name in only]
+        return pl.DataFrame([self.column(name, bundle) for name in wanted])
 
     def column(self, name: str, bundle: Bundle) -> pl.Series:
         """Read one column; cells of resources whose meaning is changed say so, and no rule accepts them."""

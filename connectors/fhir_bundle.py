@@ -58,8 +58,16 @@ class Bundle:
     total: int | None
 
 
-def read_bundle(document: Mapping[str, Any], resource_type: str, version: str) -> Bundle:
+def read_bundle(
+    document: Mapping[str, Any], resource_type: str, version: str, *, partial: bool = False
+) -> Bundle:
     """Read a reply.
+
+    Args:
+        document: The reply.
+        resource_type: What was asked for.
+        version: The version that is agreed.
+        partial: Whether only some elements were asked for, so that resources may be marked as partial.
 
     Raises:
         OutcomeReported: When it is an error that the agency has to mend, whatever its status was.
@@ -82,7 +90,7 @@ def read_bundle(document: Mapping[str, Any], resource_type: str, version: str) -
         elif _is_asked_for(entry, resource, resource_type, place):
             if not _NOT_TO_BE_IGNORED.isdisjoint(resource):
                 modified.add(len(found))
-            _check(resource, resource_type, version, place)
+            _check(resource, resource_type, version, place, partial=partial)
             found.append(resource)
     return Bundle(found, deleted, frozenset(modified), _next_link(document), _total(document))
 
@@ -117,13 +125,13 @@ def _is_asked_for(entry: Mapping[str, Any], resource: Any, resource_type: str, p
     raise _unreadable(f"Entry {place} holds a resource of another type than {resource_type}")
 
 
-def _check(resource: Resource, resource_type: str, version: str, place: int) -> None:
+def _check(resource: Resource, resource_type: str, version: str, place: int, *, partial: bool) -> None:
     strangers = _ONLY_IN_R5.get(resource_type, _ANY_OF_R5)
     if not strangers.isdisjoint(resource):
         elements = ", ".join(sorted(strangers & set(resource)))
         raise version_refused(version, f"Entry {place} has elements of FHIR R5: {elements}")
     tags = (resource.get("meta") or {}).get("tag")
-    if tags and any(isinstance(tag, dict) and tag.get("code") == "SUBSETTED" for tag in tags):
+    if not partial and tags and any(isinstance(tag, dict) and tag.get("code") == "SUBSETTED" for tag in tags):
         raise _unreadable(f"Entry {place} is marked as partial (SUBSETTED), so what is missing may be known")
 
 

@@ -25,16 +25,19 @@ class FhirQuestion:
         self._service = service
         self._columns = Columns(configuration.columns, columns, configuration.resource)
 
-    def ask(self, key: Mapping[str, str], seconds: float) -> pl.DataFrame:
-        """Ask for the resources that carry the key."""
+    def ask(self, key: Mapping[str, str], seconds: float, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """Ask for the resources that carry the key, and of them for the elements that are needed."""
         configuration = self._service.configuration
         question = {"_count": str(LONGEST_ANSWER_ROWS)}
+        narrow = bool(columns) and configuration.names_elements
+        if narrow:
+            question["_elements"] = ",".join(self._columns.elements((*columns, *key)))
         for name, value in key.items():
             asked = configuration.lookup[name]
             token = value.translate(_ESCAPED)
             question[asked.parameter] = f"{asked.system}|{token}" if asked.system else token
         reply = self._service.search(question, seconds)
-        bundle = read_bundle(reply, configuration.resource, configuration.fhir_version)
+        bundle = read_bundle(reply, configuration.resource, configuration.fhir_version, partial=narrow)
         found = {name: self._columns.column(name, bundle).to_list() for name in key}
         refuse_strangers(
             ({name: found[name][place] for name in key} for place in range(len(bundle.resources))), key
@@ -46,7 +49,7 @@ class FhirQuestion:
                 remedy="Name columns under lookup in the contract that name few resources",
                 key=tuple(key),
             )
-        return self._columns.frame(bundle)
+        return self._columns.frame(bundle, columns)
 
     def close(self) -> None:
         """Give back every connection."""

@@ -55,6 +55,12 @@ class FhirPath:
             raise ConfigurationInvalid([f"a path is longer than {_LONGEST} characters"])
         return cls(text, tuple(_compiled(way.strip(), text) for way in text.split(" | ")))
 
+    @property
+    def roots(self) -> frozenset[str]:
+        """The elements of the resource that it begins with, and where it looks for what they refer to."""
+        begun = {match[0] for way in self.text.split(" | ") if (match := re.match(_NAME, way.strip()))}
+        return frozenset(begun | ({"contained"} if "resolve()" in self.text else set()))
+
     def values(self, resources: Sequence[Resource]) -> list[Any]:
         """What it finds in each resource."""
         found = [self._followed(way, resources) for way in self._ways]

@@ -45,8 +45,11 @@ class Question(Protocol):
     def key(self) -> Sequence[str]:
         """The source columns that a question carries."""
 
-    def ask(self, key: Mapping[str, str], seconds: float) -> pl.DataFrame:
-        """Ask, and come back with an answer or an error before the seconds are over, if it can be helped."""
+    def ask(self, key: Mapping[str, str], seconds: float, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """Ask, and come back with an answer or an error before the seconds are over, if it can be helped.
+
+        The answer has these columns and no others; all that are mapped when none are named.
+        """
 
     def close(self) -> None:
         """Give back every connection."""
@@ -66,12 +69,13 @@ class TimedLookup:
         """The source columns that a question carries."""
         return tuple(self._question.key)
 
-    def find(self, key: Mapping[str, str], budget: timedelta) -> pl.DataFrame:
+    def find(self, key: Mapping[str, str], budget: timedelta, *, columns: Sequence[str] = ()) -> pl.DataFrame:
         """Ask for the rows that carry this key, in the source's own columns; empty when none does.
 
         Args:
             key: For each source column of the key its value, as the source writes it.
             budget: Longest that the answer may take.
+            columns: The columns that are needed, and no others; all that are mapped by default.
 
         Raises:
             LookupTimedOut: When the budget ends before the answer is there.
@@ -88,7 +92,7 @@ class TimedLookup:
                 raise self._too_late("Every line to the system is taken by questions it has not answered")
             try:
                 self._breaker.before_call(self._question.place.system_id)
-                running = self._begin(key, ends_at)
+                running = self._begin(key, ends_at, columns)
             except BaseException:
                 self._places.release()
                 raise
@@ -102,10 +106,10 @@ class TimedLookup:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._question.close()
 
-    def _begin(self, key: Mapping[str, str], ends_at: float) -> Future[pl.DataFrame]:
+    def _begin(self, key: Mapping[str, str], ends_at: float, columns: Sequence[str]) -> Future[pl.DataFrame]:
         context = contextvars.copy_context()
         left = max(0.001, ends_at - time.monotonic())
-        return self._threads.submit(context.run, self._question.ask, dict(key), left)
+        return self._threads.submit(context.run, self._question.ask, dict(key), left, tuple(columns))
 
     def _wait(self, running: Future[pl.DataFrame], ends_at: float) -> pl.DataFrame:
         """Wait for the answer, and tell the breaker how it went."""

@@ -22,8 +22,8 @@ class RestQuestion:
         self._service = service
         self._columns = tuple(columns)
 
-    def ask(self, key: Mapping[str, str], seconds: float) -> pl.DataFrame:
-        """Ask for the rows that carry the key."""
+    def ask(self, key: Mapping[str, str], seconds: float, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """Ask for the rows that carry the key; what the service sends beside the columns is left behind."""
         configuration = self._service.configuration
         records = at(self._service.ask(key, seconds), configuration.records_at)
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
@@ -32,9 +32,11 @@ class RestQuestion:
                 "Compare records_at in the contract with a reply of the service",
             )
         refuse_strangers(records, key)
-        return frame_of(
+        # whether fields are missing or renamed shows in all of them; only those asked for go on
+        whole = frame_of(
             records, self._columns, dataset=self.place.dataset, omits_nulls=configuration.omits_nulls
         )
+        return whole.select([name for name in whole.columns if name in columns]) if columns else whole
 
     def close(self) -> None:
         """Give back every connection."""

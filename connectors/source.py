@@ -154,12 +154,14 @@ class Lookup(Protocol):
     def key(self) -> Sequence[str]:
         """The source columns that a question carries."""
 
-    def find(self, key: Mapping[str, str], budget: timedelta) -> pl.DataFrame:
+    def find(self, key: Mapping[str, str], budget: timedelta, *, columns: Sequence[str] = ()) -> pl.DataFrame:
         """Ask for the rows that carry this key, in the source's own columns; empty when none does.
 
         Args:
             key: For each source column of the key its value, as the source writes it.
             budget: Longest that the answer may take; then it is an error that says so.
+            columns: The columns that are needed; the source is asked for no others where its kind lets one
+                say so, and whatever else it sends goes no further. All that the contract names by default.
         """
 
     def close(self) -> None:

@@ -30,6 +30,10 @@ class _Shape:
     columns: tuple[Column[Any], ...]
     key: Mapping[str, Column[Any]]
 
+    def only(self, names: Sequence[str]) -> tuple[Column[Any], ...]:
+        """These of the columns, in their own order; all when none are named."""
+        return tuple(column for column in self.columns if column.name in names) if names else self.columns
+
 
 class SqlQuestion:
     """Asks a table by parameters; what the table looks like is asked once and kept."""
@@ -51,8 +55,8 @@ class SqlQuestion:
         self._shape: _Shape | None = None
         self._looking = Lock()
 
-    def ask(self, key: Mapping[str, str], seconds: float) -> pl.DataFrame:
-        """Ask for the rows that carry the key."""
+    def ask(self, key: Mapping[str, str], seconds: float, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """Ask for the rows that carry the key; the statement names the columns that are needed."""
         with self._database.reading(self.place.dataset, seconds=seconds) as connection:
             with self._looking:
                 shape = self._shape = self._shape or self._look(connection)
@@ -63,7 +67,7 @@ class SqlQuestion:
             else:
                 statement = statement.where(*(each for each in same if each is not None))
             try:
-                return read_few(connection, statement, shape.columns, LONGEST_ANSWER_MEGABYTES)
+                return read_few(connection, statement, shape.only(columns), LONGEST_ANSWER_MEGABYTES)
             except Exception:
                 self._shape = None  # it may have changed since it was looked at
                 raise

@@ -7,7 +7,7 @@ reply at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from records.shapes import DatasetShape
 from schemas.contract import Contract
 from schemas.mapping import CompiledMapping, compile_mapping
 
-__all__ = ["live_evidence", "lookup_key", "severed_keys"]
+__all__ = ["live_evidence", "lookup_key", "narrowed", "severed_keys"]
 
 Row = Mapping[str, Any]
 
@@ -40,6 +40,18 @@ def lookup_key(contract: Contract, columns: Sequence[str], need: Need, about: Ab
             return None
         key[column] = value
     return key if contract.subject_field is not None else None
+
+
+def narrowed(contract: Contract, needs: Iterable[Need], order: Sequence[str] = ()) -> Contract:
+    """The contract as far as some needs are judged by it: a source is asked for nothing else.
+
+    Beside what was decided these are the fields by which its answer is judged: whom a record is about, which
+    record it is, whether it holds, and which is the latest.
+    """
+    wanted = {contract.subject_field, contract.validity.to_field, contract.latest_by, *contract.source_key}
+    for need in needs:
+        wanted |= {*need.fields, need.target_field, *(need.latest_by or order)}
+    return contract.narrowed({name for name in wanted if name is not None})
 
 
 def severed_keys(connection: psycopg.Connection[Any], shape: DatasetShape, about: About) -> frozenset[str]:
@@ -112,14 +124,15 @@ def live_evidence(
     )
 
 
-_MAPPINGS: dict[str, CompiledMapping] = {}
+_MAPPINGS: dict[tuple[str, tuple[str, ...]], CompiledMapping] = {}
 
 
 def _mapping(contract: Contract) -> CompiledMapping:
-    """The compiled mapping, kept by the contract's hash for as long as the process lives."""
-    if contract.hash not in _MAPPINGS:
-        _MAPPINGS[contract.hash] = compile_mapping(contract)
-    return _MAPPINGS[contract.hash]
+    """The compiled mapping, kept by the contract's hash and fields for as long as the process lives."""
+    known = (contract.hash, contract.fields)
+    if known not in _MAPPINGS:
+        _MAPPINGS[known] = compile_mapping(contract)
+    return _MAPPINGS[known]
 
 
 def _fits(row: Row, contract: Contract, need: Need, about: About, now: datetime) -> bool:

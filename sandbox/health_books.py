@@ -43,6 +43,10 @@ _TEXTS: dict[str, dict[str, str]] = {
 _TABLES = {"Patient": "patients", "Coverage": "coverage", "Immunization": "immunizations"}
 
 
+_ALWAYS_SHOWN = frozenset({"resourceType", "id", "meta", "status"})
+_SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+
+
 class QuestionError(ValueError):
     """A search that the office does not understand."""
 
@@ -55,6 +59,7 @@ class Question:
     conditions: tuple[tuple[str, str], ...]
     count: int = 100
     offset: int = 0
+    elements: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, kind: str, parameters: Sequence[tuple[str, str]]) -> Question:
@@ -65,15 +70,25 @@ class Question:
         """
         if kind not in WRITERS:
             raise QuestionError("not-supported")
-        conditions, count, offset = [], 100, 0
+        conditions, count, offset, elements = [], 100, 0, frozenset[str]()
         for name, value in parameters:
             if name == "_count":
                 count = max(1, min(int(value) if value.isdigit() else 100, _LONGEST_PAGE))
             elif name == "_page":
                 offset = _offset(value)
+            elif name == "_elements":
+                elements = frozenset(value.split(","))
             elif name not in ("_sort", "_format", "_total"):
                 conditions.append((name, value))
-        return cls(kind, tuple(conditions), count, offset)
+        return cls(kind, tuple(conditions), count, offset, elements)
+
+    def shown(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """A resource as far as it was asked for; what is left of it says that it is a part."""
+        if not self.elements:
+            return resource
+        kept = {name: value for name, value in resource.items() if name in self.elements | _ALWAYS_SHOWN}
+        kept["meta"] = {**kept.get("meta", {}), "tag": [_SUBSETTED]}
+        return kept
 
     @property
     def page(self) -> int:

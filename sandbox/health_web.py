@@ -130,7 +130,7 @@ class _Counter:
         write = WRITERS[question.kind]
         entries = [
             {"fullUrl": f"{here}/{resource['id']}", "resource": resource, "search": {"mode": "match"}}
-            for resource in map(write, found.iter_rows(named=True))
+            for resource in map(question.shown, map(write, found.iter_rows(named=True)))
         ]
         links = [("self", question.offset)] if paged else []
         truncated = self._faults.strikes(FaultKind.TRUNCATED, question.page)

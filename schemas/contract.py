@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -186,6 +186,10 @@ class Contract:
     def source_columns(self) -> tuple[str, ...]:
         """The source's columns to ask for, each once, in the order of the contract."""
         return tuple(dict.fromkeys(column for mapping in self.mapping for column in mapping.source_columns))
+
+    def narrowed(self, fields: Collection[str]) -> Contract:
+        """The same contract for some of its fields, as if it mapped no others."""
+        return replace(self, mapping=tuple(each for each in self.mapping if each.field in fields))
 
     @property
     def subject_field(self) -> str | None:

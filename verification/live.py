@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import polars as pl
@@ -29,11 +29,14 @@ from consent.decision import Decision
 from foundation import clock, pipelines, telemetry
 from foundation.errors import LintasError
 from records.evidence import SELF, About, Evidence, EvidenceStatus, Need
-from records.live import live_evidence, lookup_key, severed_keys
+from records.live import live_evidence, lookup_key, narrowed, severed_keys
 from verification.catalogue import OTHER_PERSON, Service
 from verification.context import Session
 from verification.exchange import OtherPerson, standing
 from verification.sources import LiveSource, LiveSources
+
+if TYPE_CHECKING:
+    from schemas.contract import Contract
 
 _GRACE_SECONDS = 0.2
 """How much longer than the budget is waited for a look-up to say itself that its time is over."""
@@ -45,6 +48,7 @@ class _Question:
 
     lookup_id: UUID
     source: LiveSource
+    contract: Contract
     about: About
     needs: tuple[Need, ...]
     key: Mapping[str, str] = field(repr=False)
@@ -127,6 +131,7 @@ def _questions(
             _Question(
                 lookup_id=uuid4(),
                 source=source,
+                contract=narrowed(source.contract, needs, source.shape.order_columns),
                 about=about,
                 needs=tuple(needs),
                 key=key,
@@ -158,13 +163,14 @@ def _asking(question: _Question, ends: float) -> Callable[[], _Reply]:
         began, frame, error = time.monotonic(), None, None
         try:
             left = timedelta(seconds=max(0.001, ends - began))
-            frame = question.source.lookup.find(question.key, left)
+            columns = question.contract.source_columns
+            frame = question.source.lookup.find(question.key, left, columns=columns)
         except LintasError as problem:
             error = problem.code
         except Exception as problem:  # whatever a driver throws may hold values: only its kind is told
             error = "lookup-failed"
             telemetry.logger(__name__).warning(
-                "a live question failed", dataset=question.source.contract.id, error=type(problem).__name__
+                "a live question failed", dataset=question.contract.id, error=type(problem).__name__
             )
         return _Reply(question, frame, error, clock.now(), _since(began))
 
@@ -183,7 +189,7 @@ def _judged(reply: _Reply, before: Mapping[str, Evidence]) -> tuple[str, str, li
     try:
         renewals = [
             live_evidence(
-                question.source.contract,
+                question.contract,
                 need,
                 question.about,
                 reply.frame,
@@ -196,7 +202,7 @@ def _judged(reply: _Reply, before: Mapping[str, Evidence]) -> tuple[str, str, li
         ]
     except LintasError as problem:  # somebody else's record, or columns that are not the contract's
         telemetry.logger(__name__).warning(
-            "a live reply is of no use", dataset=question.source.contract.id, error=problem.code
+            "a live reply is of no use", dataset=question.contract.id, error=problem.code
         )
         return "source_down", problem.code, _down(question, before)
     return "answered", "ok", renewals
@@ -221,9 +227,8 @@ def _completed(reply: _Reply, service: Service, outcome: str, status: str) -> En
 def _entry(
     kind: EntryKind, question: _Question, service: Service, outcome: str, details: Mapping[str, Any]
 ) -> EntryDraft:
-    decision, contract = question.decision, question.source.contract
+    decision, contract = question.decision, question.contract
     request = decision.request
-    fields = {name for need in question.needs for name in (*need.fields, *need.latest_by)}
     return EntryDraft(
         kind=kind,
         provider=contract.agency,
@@ -235,7 +240,7 @@ def _entry(
         agreements=decision.agreements,
         consent=decision.consent,
         datasets=(contract.id,),
-        fields=tuple(f"{contract.id}:{name}" for name in sorted(fields)),
+        fields=tuple(f"{contract.id}:{name}" for name in sorted(contract.fields)),
         decision_id=decision.decision_id,
         rules=decision.rule_ids,
         outcome=outcome,

@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 
-from connectors import Lookup, Window
+from connectors import Lookup, Window, fhir_lookup, sql_lookup
 from connectors.errors import KeyNotSelective, LookupTimedOut, PageUnreadable, Place
 from connectors.lookups import LONGEST_ANSWER_ROWS, TimedLookup, breaker_of
 from connectors.registry import lookup_key, open_lookup
@@ -110,6 +111,70 @@ def ask_once(opener: Opener, kind: str) -> None:
     lookup = asking(opener, kind)
     lookup.find({column(kind): FIXED.verified.nik}, SOON)
     lookup.close()
+
+
+#: What is needed of each, in another order than the source's own.
+NEEDED = {"sql": ("tgl_lhr", "nik"), "rest": ("status_kswp", "npwp16"), "fhir": ("birth_date", "nik")}
+
+
+def test_only_what_is_needed_goes_further_than_the_connector(opener: Opener, kind: str) -> None:
+    lookup, key = asking(opener, kind), {column(kind): FIXED.verified.nik}
+    whole, narrow = lookup.find(key, SOON), lookup.find(key, SOON, columns=NEEDED[kind])
+    assert set(narrow.columns) == set(NEEDED[kind]) < set(whole.columns)
+    assert narrow.equals(whole.select(narrow.columns))
+    nobody = lookup.find({column(kind): "3576010101000000"}, SOON, columns=NEEDED[kind])
+    assert set(nobody.columns) <= set(NEEDED[kind])
+
+
+def test_a_statement_names_only_the_columns_that_are_needed(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[list[str]] = []
+    read = sql_lookup.read_few
+
+    def noting(connection: Any, statement: Any, columns: Sequence[Any], megabytes: int) -> pl.DataFrame:
+        named.append([each.name for each in columns])
+        return read(connection, statement, columns, megabytes)
+
+    monkeypatch.setattr(sql_lookup, "read_few", noting)
+    lookup = opener.ask("sql", "siak", PERSON_LOOKUP)
+    lookup.find({"nik": FIXED.verified.nik}, SOON, columns=("nik", "tgl_lhr"))
+    assert [sorted(each) for each in named] == [["nik", "tgl_lhr"]]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """The resources that the health office sent."""
+    found: list[dict[str, object]] = []
+    read = fhir_lookup.read_bundle
+
+    def noting(document: Mapping[str, object], *rest: object, **options: object) -> object:
+        found.extend(entry["resource"] for entry in document.get("entry", []))  # type: ignore[attr-defined]
+        return read(document, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fhir_lookup, "read_bundle", noting)
+    return found
+
+
+def test_a_fhir_server_is_asked_only_for_the_elements_that_are_needed(
+    opener: Opener, sent: list[dict[str, object]]
+) -> None:
+    key = {"nik": FIXED.verified.nik}
+    opener.ask("fhir", "satusehat", FHIR).find(key, SOON, columns=("birth_date",))
+    assert all("birthDate" in each and "name" not in each for each in sent)
+    sent.clear()
+    found = opener.ask("fhir", "satusehat", COVERAGE).find(key, SOON, columns=("id", "nik", "status"))
+    assert sent
+    assert set(found["nik"]) == {FIXED.verified.nik}
+
+
+def test_where_a_server_cannot_be_asked_for_elements_the_rest_is_left_behind(
+    opener: Opener, sent: list[dict[str, object]]
+) -> None:
+    lookup = opener.ask("fhir", "satusehat", {**FHIR, "names_elements": False})
+    found = lookup.find({"nik": FIXED.verified.nik}, SOON, columns=("birth_date",))
+    assert found.columns == ["birth_date"]
+    assert all("name" in each for each in sent)
 
 
 def test_sql_gives_a_row_as_a_page_gives_it(opener: Opener) -> None:
@@ -227,7 +292,7 @@ class Scripted:
     def __init__(self, answer: Callable[[float], pl.DataFrame]) -> None:
         self.answer = answer
 
-    def ask(self, key: Mapping[str, str], seconds: float) -> pl.DataFrame:
+    def ask(self, key: Mapping[str, str], seconds: float, columns: Sequence[str] = ()) -> pl.DataFrame:
         return self.answer(seconds)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ class Asked:
     dataset: str
     key: dict[str, str]
     budget: timedelta
+    columns: tuple[str, ...] = ()
 
 
 @dataclass
@@ -57,18 +58,19 @@ class _Lookup:
         mapping = next(each for each in self.contract.mapping if each.field == subject)
         return mapping.value_columns
 
-    def find(self, key: Mapping[str, str], budget: timedelta) -> pl.DataFrame:
+    def find(self, key: Mapping[str, str], budget: timedelta, *, columns: Sequence[str] = ()) -> pl.DataFrame:
         dataset = self.contract.id
         with self.guard:
-            self.source.asked.append(Asked(dataset, dict(key), budget))
+            self.source.asked.append(Asked(dataset, dict(key), budget, tuple(columns)))
         self.source.before(dataset)
         if dataset in self.source.errors:
             raise self.source.errors[dataset]
-        rows = [{column: row.get(column) for column in self.columns} for row in self.source.rows[dataset]]
+        asked = columns or self.columns
+        rows = [{column: row.get(column) for column in asked} for row in self.source.rows[dataset]]
         return (
-            pl.DataFrame(rows, schema=list(self.columns), infer_schema_length=None)
+            pl.DataFrame(rows, schema=list(asked), infer_schema_length=None)
             if rows
-            else pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))
+            else pl.DataFrame(schema=dict.fromkeys(asked, pl.String))
         )
 
     def close(self) -> None:

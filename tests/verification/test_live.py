@@ -95,6 +95,25 @@ def test_overdue_registers_are_asked_live_each_under_its_two_entries(
     assert {entry["outcome"] for entry in completed} == {"answered"}
 
 
+def test_a_register_is_asked_for_what_was_decided_and_what_judges_it_and_for_nothing_else(
+    city: City, context: AnsweringContext, certificate: PracticeLookups
+) -> None:
+    asks(context)
+    asked = {each.dataset: set(each.columns) for each in certificate.asked}
+    assert asked[PERSONS] == {"nik", "no_prop", "no_kab", "no_kec", "no_kel"}
+    assert asked[DEATHS] >= {"nik", "tgl_mati"}
+    assert "nama_lgkp" not in asked[PERSONS]
+    told = {entry["datasets"][0]: entry["fields"] for entry in city.entries("lookup.requested")}
+    assert told[PERSONS] == [f"{PERSONS}:nik", f"{PERSONS}:region_code"]
+
+
+def test_what_nobody_asked_for_cannot_spoil_an_answer(
+    context: AnsweringContext, certificate: PracticeLookups
+) -> None:
+    certificate.rows[PERSONS] = [{**PERSON_ROW, "tgl_lhr": dt.date(3026, 1, 1), "nama_lgkp": ""}]
+    assert outcomes(asks(context))["resident"] == "met"
+
+
 def test_a_live_reply_says_when_it_came_and_is_kept_nowhere(
     city: City, context: AnsweringContext, certificate: PracticeLookups
 ) -> None:
