@@ -26,6 +26,12 @@ from foundation.files import write_private
 
 __all__ = ["ExportReport", "entry_bundle", "export_log", "read_tile", "tiles_of"]
 
+# With the cosignatures of witnesses, where there are any.
+_CHECKPOINTS = (
+    "SELECT tree_size, coalesce(w.note, s.note) FROM audit.checkpoints s"
+    " LEFT JOIN audit.cosigned_checkpoints w USING (tree_size)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
@@ -52,9 +58,7 @@ def export_log(
     Raises:
         ReceiptNotReady: when there is no checkpoint yet.
     """
-    newest = connection.execute(
-        "SELECT tree_size, note FROM audit.checkpoints ORDER BY tree_size DESC LIMIT 1"
-    ).fetchone()
+    newest = connection.execute(f"{_CHECKPOINTS} ORDER BY tree_size DESC LIMIT 1").fetchone()
     if newest is None:
         raise ReceiptNotReady("The log has no checkpoint yet.", remedy="Start the sequencer.", retry_after=1)
     size, note = newest
@@ -66,9 +70,7 @@ def export_log(
             bundle = TileAddress(None, address.index, address.width)
             _write(directory / bundle.path(), entry_bundle(connection, bundle))
             bundles += 1
-    history = connection.execute(
-        "SELECT tree_size, note FROM audit.checkpoints WHERE tree_size <= %s", (size,)
-    )
+    history = connection.execute(f"{_CHECKPOINTS} WHERE tree_size <= %s", (size,))
     checkpoints = 0
     for earlier, earlier_note in history:
         _write(directory / "checkpoints" / str(earlier), earlier_note.encode())

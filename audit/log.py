@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from audit.entry import BuiltEntry, EntryDraft, build
+from audit.quorum import refuse_without_quorum
 from foundation import clock
 
 __all__ = ["MAXIMUM_MERGE_DELAY", "Promise", "append", "append_many"]
@@ -54,7 +55,9 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
 
     Raises:
         EntryRefused: when the draft is not an entry of its kind; nothing is written.
+        QuorumMissing: when it records an exchange, and witnesses have been missing for too long.
     """
+    refuse_without_quorum(connection, (draft.kind,))
     entry = build(draft)
     row = dict(zip(_NAMES, _row(entry), strict=True))
     row |= {"index": list(entry.index_keys), "sealed": entry.sealed_blob, "case": entry.case_key}
@@ -68,8 +71,10 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
 
     Raises:
         EntryRefused: when any draft is not an entry of its kind; nothing is written by this call.
+        QuorumMissing: when one records an exchange, and witnesses have been missing for too long.
     """
     entries = [build(draft) for draft in drafts]
+    refuse_without_quorum(connection, {entry.kind for entry in entries})
     rows = [_row(entry) for entry in entries]
     _copy(connection, f"audit.outbox ({_COLUMNS})", rows, _TYPES)
     sealed = [(e.entry_id, e.sealed_blob) for e in entries if e.sealed_blob is not None]

@@ -127,20 +127,20 @@ class Policy:
         checkpoint = open_checkpoint(note, [*logs, *self.witness_keys])
         present = {(line.name, line.key_id) for line in SignedNote.parse(note).signatures}
         cosigned = {w.name for w in self.witnesses if (w.key.name, w.key.key_id) in present}
-        satisfied = self._satisfied(cosigned)
         return Standing(
             checkpoint=checkpoint,
             cosigned_by=tuple(each.name for each in self.witnesses if each.name in cosigned),
             independent=self._independent(cosigned, checkpoint.origin, logs),
-            quorum_met=self.quorum is None or self.quorum in satisfied,
+            quorum_met=self.is_met_by(cosigned),
         )
 
-    def _satisfied(self, cosigned: set[str]) -> set[str]:
-        satisfied = set(cosigned)
+    def is_met_by(self, witnesses: Iterable[str]) -> bool:
+        """Whether these witnesses, by their names in the policy, make a quorum."""
+        satisfied = set(witnesses)
         for group in self.groups:  # members stand on lines before their group
             if sum(name in satisfied for name in group.members) >= group.threshold:
                 satisfied.add(group.name)
-        return satisfied
+        return self.quorum is None or self.quorum in satisfied
 
     def _independent(self, cosigned: set[str], origin: str, logs: Sequence[VerifierKey]) -> int:
         own_keys = {key.public_key for key in logs}

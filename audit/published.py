@@ -44,6 +44,20 @@ class PublishedCheckpoint:
         """Write the newest checkpoint, whole or not at all."""
         write_private(self.file, note.encode(), 0o644)
 
+    def publish_cosigned(self, note: str) -> None:
+        """Write the newest checkpoint that witnesses have cosigned, beside the other."""
+        write_private(self.file.with_suffix(".cosigned"), note.encode(), 0o644)
+
+    def seen(self) -> list[Checkpoint]:
+        """What was published, and what the operator has put into the folder `seen`, verified.
+
+        Raises:
+            NoteInvalid: when a file was changed, or is of another log.
+        """
+        kept = sorted((self.file.parent / "seen").glob("*"))
+        files = [self.file, self.file.with_suffix(".cosigned"), *kept]
+        return [open_checkpoint(file.read_bytes(), self.keys) for file in files if file.is_file()]
+
     def read(self) -> Checkpoint | None:
         """The checkpoint in the file, verified, or None when there is none yet.
 
@@ -60,16 +74,15 @@ class PublishedCheckpoint:
         Raises:
             LogRolledBack: when the database is behind the file, or holds another history.
         """
-        published = self.read()
-        if published is None:
-            return
         row = connection.execute("SELECT tree_size FROM audit.log_state").fetchone()
         size = int(row[0]) if row else 0
-        if size < published.size or tree_root(DatabaseTiles(connection), published.size) != published.root:
-            raise LogRolledBack(
-                f"A signed checkpoint of {published.size} entries is not contained in the database.",
-                why=f"The log in the database has {size} entries: it was rolled back or changed.",
-                remedy="Restore the newest backup, or begin a new log under a new origin, publicly.",
-                signed_size=published.size,
-                size=size,
-            )
+        tiles = DatabaseTiles(connection)
+        for published in self.seen():
+            if size < published.size or tree_root(tiles, published.size) != published.root:
+                raise LogRolledBack(
+                    f"A signed checkpoint of {published.size} entries is not contained in the database.",
+                    why=f"The log in the database has {size} entries: it was rolled back or changed.",
+                    remedy="Restore the newest backup, or begin a new log under a new origin, publicly.",
+                    signed_size=published.size,
+                    size=size,
+                )

@@ -24,6 +24,7 @@ from audit.errors import NoteInvalid, ProofError, ReceiptNotReady, UnknownEntry
 from audit.log import Promise
 from audit.merkle import leaf_hash
 from audit.notes import VerifierKey
+from audit.policy import Policy
 from audit.proofs import TlogProof
 from audit.tiles import DatabaseTiles, inclusion_proof
 from foundation.keyring import KeyPair
@@ -42,11 +43,17 @@ __all__ = [
 _TYPE = "lintas-promise+jwt"
 
 _FIND = """
-SELECT e.entry_index, e.entry, c.tree_size, c.note
+SELECT e.entry_index, e.entry,
+       coalesce(q.tree_size, c.tree_size), coalesce(q.note, c.note), coalesce(q.independent, c.independent, 0)
   FROM audit.entries e
   LEFT JOIN LATERAL (
-       SELECT tree_size, note FROM audit.checkpoints
-        WHERE tree_size > e.entry_index ORDER BY tree_size LIMIT 1
+       SELECT tree_size, note, independent FROM audit.cosigned_checkpoints
+        WHERE tree_size > e.entry_index AND quorum_met ORDER BY tree_size LIMIT 1
+  ) q ON true
+  LEFT JOIN LATERAL (
+       SELECT s.tree_size, coalesce(w.note, s.note) AS note, w.independent
+         FROM audit.checkpoints s LEFT JOIN audit.cosigned_checkpoints w USING (tree_size)
+        WHERE s.tree_size > e.entry_index ORDER BY s.tree_size LIMIT 1
   ) c ON true
  WHERE e.entry_id = %s
 """
@@ -60,6 +67,8 @@ class Receipt:
     index: int
     entry: bytes
     proof: TlogProof
+    witnesses: int = 0
+    """How many independent witnesses stand behind its checkpoint, by the policy of this installation."""
 
     def __str__(self) -> str:
         return str(self.proof)
@@ -74,10 +83,14 @@ class VerifiedReceipt:
     tree_size: int
     origin: str
     witnesses: int
+    quorum_met: bool | None = None
+    """Whether the policy's quorum stands behind it; None where no policy was given."""
 
     @property
     def not_proven(self) -> tuple[str, ...]:
         """What this receipt alone cannot show."""
+        if self.quorum_met and self.witnesses:
+            return ("that nothing else was left unlogged",)
         return (
             f"self-consistent only: {self.witnesses} independent witnesses",
             "that the log shows everybody the same history",
@@ -86,7 +99,9 @@ class VerifiedReceipt:
 
 
 def receipt(connection: psycopg.Connection[Any], entry_id: UUID) -> Receipt:
-    """The receipt of an entry, under the first checkpoint that covers it, so that it never changes.
+    """The receipt of an entry, under the first checkpoint that covers it and has a quorum of witnesses.
+
+    While none has, under the first that covers it: a receipt does not wait for witnesses.
 
     Raises:
         ReceiptNotReady: while no checkpoint covers the entry.
@@ -104,9 +119,9 @@ def receipt(connection: psycopg.Connection[Any], entry_id: UUID) -> Receipt:
             retry_after=1,
             entry_id=str(entry_id),
         )
-    index, encoded, size, note = row
+    index, encoded, size, note, witnesses = row
     path = tuple(inclusion_proof(DatabaseTiles(connection), index, size))
-    return Receipt(entry_id, index, bytes(encoded), TlogProof(index, path, note, bytes(encoded)))
+    return Receipt(entry_id, index, bytes(encoded), TlogProof(index, path, note, bytes(encoded)), witnesses)
 
 
 def await_receipt(connection: psycopg.Connection[Any], entry_id: UUID, seconds: float) -> Receipt:
@@ -127,7 +142,10 @@ def await_receipt(connection: psycopg.Connection[Any], entry_id: UUID, seconds: 
 
 
 def verify_receipt(
-    text: str | bytes, keys: Sequence[VerifierKey], entry: bytes | None = None
+    text: str | bytes,
+    keys: Sequence[VerifierKey],
+    entry: bytes | None = None,
+    policy: Policy | None = None,
 ) -> VerifiedReceipt:
     """Check a receipt offline.
 
@@ -135,6 +153,7 @@ def verify_receipt(
         text: content of the `.tlog-proof` file.
         keys: verifier keys of the log.
         entry: the entry bytes, when they are kept apart from the proof.
+        policy: which witnesses are trusted; where it names logs, their keys take the place of `keys`.
 
     Raises:
         NoteInvalid: when its checkpoint is not a true checkpoint by these keys.
@@ -146,13 +165,16 @@ def verify_receipt(
     encoded = entry if entry is not None else proof.extra
     if encoded is None:
         raise ProofError("The receipt carries no entry.", remedy="Give the entry bytes beside it.")
+    keys = policy.log_keys(keys) if policy is not None else keys
     checkpoint = proof.verify(leaf_hash(encoded), keys)
+    standing = policy.evaluate(proof.checkpoint, keys) if policy is not None else None
     return VerifiedReceipt(
         entry=entries.parse(encoded),
         index=proof.index,
         tree_size=checkpoint.size,
         origin=checkpoint.origin,
-        witnesses=0,
+        witnesses=standing.independent if standing is not None else 0,
+        quorum_met=standing.quorum_met if standing is not None else None,
     )
 
 

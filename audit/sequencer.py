@@ -5,7 +5,7 @@ Invariants:
   row, and perhaps adds a checkpoint: a crash leaves the old state or the new one.
 - Rows are taken by what is visible, ordered by outbox id, never by a watermark: a row that commits late
   is simply drained later.
-- No checkpoint is signed that is behind one which was signed before.
+- No checkpoint is signed that is behind one which was signed before, or that a witness contradicts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from audit.errors import LogDamaged
 from audit.keys import log_private_key
 from audit.merkle import HASH_SIZE, Frontier
 from audit.published import PublishedCheckpoint
+from audit.publisher import Publisher
 from audit.tiles import grow, right_edge
 from foundation import clock, telemetry
 from foundation.database import Role
@@ -79,6 +80,7 @@ class Sequencer:
         self._origin = installation.settings.log_origin
         self._key = log_private_key(installation)
         self._published = PublishedCheckpoint.of(installation)
+        self._publisher = Publisher(installation)
         self._connection: psycopg.Connection[Any] | None = None
         self._signed_size: int | None = None
         self._signed_at = 0.0
@@ -97,6 +99,7 @@ class Sequencer:
 
         Raises:
             LogRolledBack: when the database is behind a checkpoint that was already signed.
+            LogForked: when a witness is ahead of the database, or holds another history.
         """
         self._running = True
         while not stop.is_set():
@@ -109,6 +112,7 @@ class Sequencer:
                 log.warning("sequencer_lost_database", error=type(error).__name__)
                 self.close()
                 stop.wait(STANDBY_SECONDS / 2)
+        self._publisher.stop()
         with suppress(psycopg.OperationalError, RetryLater):
             if self._connection is not None:
                 self.settle()
@@ -136,10 +140,13 @@ class Sequencer:
             total += drained
             if drained < self._limit:
                 break
+        if self._connection is not None and not self._publisher.runs:
+            self._publisher.publish()
         return total
 
     def close(self) -> None:
         """Give up the lock and the connection."""
+        self._publisher.close()
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
@@ -175,16 +182,20 @@ class Sequencer:
             if signed > size:
                 raise LogDamaged(f"The tree has {size} leaves, but a checkpoint of {signed} was signed.")
             self._published.refuse_rollback(connection)
+            self._publisher.confirm(connection)
         except Exception:
             self.close()
             raise
         if row:
             self._published.publish(row[1])
+        if self._running:
+            self._publisher.start()
         log.info("sequencer_leads", tree_size=size, signed_size=signed)
 
     def _step(self, sign: bool) -> int:
         connection = self._connection
         assert connection is not None
+        self._publisher.refuse_fork()
         note: str | None = None
         with connection.transaction():
             size, frontier = _read_state(connection)
@@ -203,6 +214,7 @@ class Sequencer:
         if note is not None:
             self._signed_size, self._signed_at = frontier.size, time.monotonic()
             self._published.publish(note)
+            self._publisher.offer()
         return len(leaves)
 
     def _sign(self, connection: psycopg.Connection[Any], frontier: Frontier) -> str:

@@ -21,6 +21,7 @@ from audit.errors import NoteInvalid
 from audit.keys import log_verifier_keys
 from audit.merkle import Frontier, leaf_hash
 from audit.notes import VerifierKey
+from audit.policy import Policy, Standing
 from audit.published import PublishedCheckpoint
 from audit.stored_tiles import CHUNK, LeafTiles, first_bad_tile
 from foundation.canonical import sha256_hex
@@ -61,12 +62,12 @@ class _Walk:
 
 
 def verify_installation(installation: Installation, progress: Progress | None = None) -> VerificationReport:
-    """Walk the log of this installation, with its own keys and its published checkpoint."""
-    seen = PublishedCheckpoint.of(installation).read()
+    """Walk the log of this installation, with its own keys, published checkpoints and policy."""
+    seen = PublishedCheckpoint.of(installation).seen()
+    file = installation.settings.log_policy
+    policy = Policy.load(file) if file is not None else None
     with installation.database.connect(Role.AUDITOR, autocommit=True) as connection:
-        return verify_log(
-            connection, log_verifier_keys(installation), progress, seen=[seen] if seen is not None else []
-        )
+        return verify_log(connection, log_verifier_keys(installation), progress, seen=seen, policy=policy)
 
 
 def verify_log(
@@ -75,6 +76,7 @@ def verify_log(
     progress: Progress | None = None,
     *,
     seen: Sequence[Checkpoint] = (),
+    policy: Policy | None = None,
 ) -> VerificationReport:
     """Walk the whole log of a database.
 
@@ -83,6 +85,7 @@ def verify_log(
         keys: verifier keys of the log, from a place other than this database.
         progress: called with (entries done, entries in all) now and then.
         seen: checkpoints kept elsewhere, already verified, that the log must contain.
+        policy: which witnesses are trusted.
 
     Returns:
         The report; `report.first` names the first bad entry and the kind of damage.
@@ -91,6 +94,7 @@ def verify_log(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         walk = _Walk()
         stored = _read_checkpoints(connection, keys, walk)
+        behind = _read_cosigned(connection, keys, policy, walk)
         for checkpoint in seen:
             _require_seen(walk, checkpoint)
         size = _one(connection, "SELECT tree_size FROM audit.log_state")
@@ -101,7 +105,7 @@ def verify_log(
         _check_upper_tiles(connection, walk)
         _check_sealed(connection, walk)
     damages = tuple(sorted(walk.damages, key=_precedence))
-    return VerificationReport(walk.entries, size, stored, signed, damages, _not_proven(size, signed))
+    return VerificationReport(walk.entries, size, stored, signed, damages, _not_proven(size, signed, behind))
 
 
 def _read_checkpoints(connection: psycopg.Connection[Any], keys: Sequence[VerifierKey], walk: _Walk) -> int:
@@ -117,6 +121,24 @@ def _read_checkpoints(connection: psycopg.Connection[Any], keys: Sequence[Verifi
             walk.report(size, DamageKind.CHECKPOINT_FALSE, "its columns differ from what was signed")
         walk.roots[checkpoint.size] = checkpoint.root
     return len(rows)
+
+
+def _read_cosigned(
+    connection: psycopg.Connection[Any], keys: Sequence[VerifierKey], policy: Policy | None, walk: _Walk
+) -> Standing | None:
+    """Collect the roots that witnesses have cosigned; say who stands behind the newest of them."""
+    if policy is None:
+        return None
+    newest = None
+    rows = connection.execute("SELECT tree_size, note FROM audit.cosigned_checkpoints ORDER BY 1").fetchall()
+    for size, note in rows:
+        try:
+            newest = policy.evaluate(note, keys)
+        except NoteInvalid as error:
+            walk.report(size, DamageKind.CHECKPOINT_FALSE, error.what)
+            continue
+        _require_seen(walk, newest.checkpoint)
+    return newest
 
 
 def _require_seen(walk: _Walk, seen: Checkpoint) -> None:
@@ -255,8 +277,12 @@ def _one(connection: psycopg.Connection[Any], query: Any) -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def _not_proven(size: int, signed: int) -> tuple[str, ...]:
-    missing = ["self-consistent only: 0 independent witnesses"]
+def _not_proven(size: int, signed: int, behind: Standing | None) -> tuple[str, ...]:
+    witnesses = behind.independent if behind is not None else 0
+    if behind is None or not (witnesses and behind.quorum_met):
+        missing = [f"self-consistent only: {witnesses} independent witnesses"]
+    else:
+        missing = [f"that witnesses saw more than {behind.checkpoint.size} entries ({behind})"]
     if signed < size:
         missing.append(f"entries {signed} to {size - 1} stand under no checkpoint yet")
     missing.append("that everything which happened was logged")

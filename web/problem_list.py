@@ -56,6 +56,7 @@ PROBLEMS: Mapping[str, Listed] = {
     "request-failed": Listed("4xx", "see `/docs`"),
     "referral-closed": Listed("409", "read the decision that stands"),
     "body-too-large": Listed("413", "send less"),
+    "quorum-missing": Listed("503", "wait: the operator brings the witnesses of the log back"),
     "retry-later": Listed("503", "try again after `Retry-After`"),
     "integrity-broken": Listed("500", "tell the operator"),
     "internal-error": Listed(

@@ -103,6 +103,7 @@ TOLD: dict[str, _Told] = {
     "scope-insufficient": _Told(403, "The access token does not cover this"),
     "cursor-invalid": _Told(422, "The cursor is not one of ours"),
     "rate-limited": _Told(429, "Too many requests"),
+    "quorum-missing": _Told(503, "The log has too few witnesses, so no exchange is made"),
 }
 """Errors whose text may be shown as it is; others are told by their branch only."""
 
