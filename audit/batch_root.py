@@ -49,7 +49,8 @@ _PROOF = """
 WITH chosen AS MATERIALIZED ({rows}),
 leaf AS (
     SELECT row_number() OVER (ORDER BY leaf_key) - 1 AS place, leaf_key,
-           sha256('\\x00'::bytea || leaf_salt || content_hash) AS hash
+           CASE WHEN leaf_salt = ''::bytea THEN content_hash
+                ELSE sha256('\\x00'::bytea || leaf_salt || content_hash) END AS hash
       FROM chosen
 ),
 target AS (SELECT place, hash FROM leaf WHERE leaf_key = {key})
@@ -135,6 +136,8 @@ def prove_record(
     connection: psycopg.Connection[Any], rows: sql.Composable, parameters: Sequence[Any], leaf_key: Any
 ) -> BatchProof:
     """Proof for one record of a batch, over the same rows as `batch_root`.
+
+    A row whose salt is empty stands for an erased record, of which the leaf itself is left as `content_hash`.
 
     Raises:
         ProofError: when the batch has no such record.

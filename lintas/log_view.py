@@ -18,6 +18,7 @@ __all__ = [
     "VerifiedLog",
     "exchanges_about",
     "export_log",
+    "first_line",
     "latest_entries",
     "one_entry",
     "receipt_of",
@@ -106,7 +107,7 @@ def exchanges_about(nik_file: Path) -> list[dict[str, Any]]:
     from audit.vault import Vault
     from schemas.identifiers import Nik
 
-    nik = Nik.parse(_first_line(nik_file))
+    nik = Nik.parse(first_line(nik_file))
     with opened() as installation, Vault(installation, Role.STEWARD) as vault:
         keys = vault.find("nik", nik.value)
         if keys is None:
@@ -152,6 +153,7 @@ def _reader() -> "Reader":
     return Reader(actor="auditor-01", reason="command-line", consumer=OPERATOR)
 
 
-def _first_line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """First line of a file, or of standard input: for what must not stand on a command line."""
     text = sys.stdin.readline() if str(path) == "-" else path.read_text(encoding="utf-8")
     return (text.splitlines() or [""])[0].strip()

@@ -20,6 +20,7 @@ from psycopg import sql
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from audit.subjects import SubjectKeys
+from audit.suppression import lock_key
 from foundation import clock, pipelines
 from records.errors import SubjectNotMatched, TooManyAttempts
 from records.names import same_name
@@ -117,6 +118,7 @@ def confirm(
     keys: SubjectKeys | None = None
     with pipelines.transaction(connection):
         _one_attempt_at_a_time(connection, tag, consumer)
+        _not_while_erased(connection, tag)
         people, failures, over_all = _look_up(connection, applicant.nik.value, tag, consumer, now)
         refused = failures >= ATTEMPTS or over_all >= CONSUMER_ATTEMPTS
         if not refused and any(_matches(applicant, person) for person in people):
@@ -318,9 +320,9 @@ def _look_up(
         },
     ).fetchall()
     people: list[Mapping[str, Any]] = [
-        {"name": row[2], "birth_date": row[3], "family_card_number": row[4]}
+        {"name": row[3], "birth_date": row[4], "family_card_number": row[5]}
         for row in rows
-        if row[2] is not None
+        if row[3] is not None and not row[2]  # whoever was erased is not known any more
     ]
     return people, rows[0][0], rows[0][1]
 
@@ -330,7 +332,8 @@ def _looking_up(shapes: tuple[DatasetShape, ...]) -> bytes:
     tables = {shape.table_name: shape for shape in shapes if shape.record_type == "Person"}
     found = sql.SQL(" UNION ALL ").join(map(_people, tables.values())) if tables else _nobody()
     query = sql.SQL(
-        "SELECT {failures}, p.name, p.birth_date, p.family_card_number"
+        "SELECT {failures}, EXISTS (SELECT FROM audit.suppression WHERE tag = %(tag)s),"
+        " p.name, p.birth_date, p.family_card_number"
         " FROM (VALUES (1)) one LEFT JOIN ({found}) p ON true"
     )
     return query.format(failures=sql.SQL(_FAILURES), found=found).as_bytes(None)
@@ -377,6 +380,11 @@ def _one_attempt_at_a_time(connection: psycopg.Connection[Any], tag: bytes, cons
     """Many attempts at once must not all see the count that was there before the first of them failed."""
     key = hashlib.sha256(b"attempt\x00" + tag + consumer.encode()).digest()[:8]
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(key, signed=True)])
+
+
+def _not_while_erased(connection: psycopg.Connection[Any], tag: bytes) -> None:
+    """An erasure of the person waits for this transaction, or this one sees that they are suppressed."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [lock_key(tag)])
 
 
 _ONE_MORE = """

@@ -28,6 +28,7 @@ from records.context import Progress, SyncContext
 from records.errors import BatchHeld
 from records.ledger import LedgerTotals
 from records.merge import MergeCounts, Merging
+from records.suppression import drop_suppressed
 from records.tables import RecordTable
 
 __all__ = ["CHANNEL", "Published", "lock_dataset", "publish"]
@@ -94,6 +95,7 @@ def publish(context: SyncContext, batch: Batch) -> Published:
         batches.fence(connection, batch, allowed=(BatchStatus.ASSESSED, BatchStatus.RELEASED), alone=True)
         totals = ledger.check(connection, batch)
         decision = endings.hold_collection(context, connection, batch)
+        suppressed = drop_suppressed(connection, batch, context.tags)
         now = clock.now()
         merging = Merging(connection, batch, context.tags)
         counts = merging.run(now, merging.closings())
@@ -109,7 +111,7 @@ def publish(context: SyncContext, batch: Batch) -> Published:
             connection,
             endings.draft(
                 context, EntryKind.SYNC_COMPLETED, batch.contract, decision=decision, batch=batch,
-                figures=figures | _contradictions(compared), outcome="completed",
+                figures=figures | _contradictions(compared) | suppressed, outcome="completed",
                 details={"snapshot": str(batch.kind), "count": counts.postponed or None},
             ),
         )  # fmt: skip
@@ -205,9 +207,15 @@ def _root(connection: psycopg.Connection[Any], batch: Batch, counts: MergeCounts
 
 
 def leaves_of(table: RecordTable) -> sql.Composed:
-    """The leaves under the root of a batch, whose id is the one parameter; `audit.batch_root` takes it."""
+    """The leaves under the root of a batch, whose id is the one parameter; `audit.batch_root` takes it.
+
+    Of a version that an erasure removed the leaf is left, so that the others stay provable.
+    """
     return sql.SQL(
-        "SELECT record_id AS leaf_key, leaf_salt, content_hash FROM {} WHERE batch_id = %s"
+        "SELECT leaf_key, leaf_salt, content_hash FROM ("
+        "SELECT record_id AS leaf_key, leaf_salt, content_hash, batch_id FROM {} UNION ALL"
+        " SELECT record_id, ''::bytea, leaf_hash, batch_id FROM records.erased_leaf"
+        ") AS leaf WHERE batch_id = %s"
     ).format(sql.Identifier("records", f"{table.name}_versions"))
 
 

@@ -8,11 +8,81 @@ branch_labels = None
 depends_on = None
 
 _UP = """
-SELECT 1;
+CREATE TABLE audit.erasure (
+    request_id   uuid        PRIMARY KEY,
+    subject      uuid,
+    index_key    bytea,
+    ground       text        NOT NULL CHECK (ground IN ('no-longer-needed', 'consent-withdrawn',
+                     'subject-request', 'unlawful-processing', 'retention-ended')),
+    state        text        NOT NULL DEFAULT 'requested'
+                     CHECK (state IN ('requested', 'approved', 'erasing', 'erased', 'rejected')),
+    requested_by text        NOT NULL,
+    requested_at timestamptz NOT NULL,
+    decided_by   text,
+    decided_at   timestamptz,
+    ended_at     timestamptz,
+    records      bigint      NOT NULL DEFAULT 0,
+    CHECK ((state = 'requested') = (decided_by IS NULL)),
+    CHECK ((decided_by IS NULL) = (decided_at IS NULL)),
+    CONSTRAINT two_officers CHECK (state IN ('requested', 'rejected') OR decided_by <> requested_by),
+    CONSTRAINT whom_only_while_open CHECK ((state IN ('erased', 'rejected')) = (subject IS NULL)),
+    CHECK ((state = 'erasing') = (index_key IS NOT NULL)),
+    CHECK ((state IN ('erased', 'rejected')) = (ended_at IS NOT NULL))
+);
+CREATE UNIQUE INDEX erasure_open ON audit.erasure (subject) WHERE subject IS NOT NULL;
+COMMENT ON TABLE audit.erasure IS 'Requests that a person be erased; once ended they say no longer whom';
+
+CREATE TABLE audit.legal_hold (
+    hold_id      uuid        PRIMARY KEY,
+    subject      uuid,
+    ground       text        NOT NULL,
+    placed_by    text        NOT NULL,
+    placed_at    timestamptz NOT NULL,
+    released_by  text,
+    released_at  timestamptz,
+    CHECK ((released_by IS NULL) = (released_at IS NULL)),
+    CHECK (subject IS NOT NULL OR released_at IS NOT NULL)
+);
+CREATE INDEX legal_hold_open ON audit.legal_hold (subject) WHERE released_at IS NULL;
+COMMENT ON TABLE audit.legal_hold IS 'While one is open, nobody erases the person';
+
+CREATE TABLE audit.suppression (
+    tag bytea PRIMARY KEY CHECK (octet_length(tag) = 32)
+);
+COMMENT ON TABLE audit.suppression IS
+    'Keyed tags of persons who were erased, so that no sync brings them back; nothing stands beside them';
+
+-- Index rows go only with an erasure that has begun; nobody else may remove any.
+CREATE FUNCTION audit.forget_index(request uuid) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
+    WITH gone AS (
+        DELETE FROM audit.subject_index i USING audit.erasure e
+         WHERE e.request_id = request AND e.state = 'erasing' AND i.index_key = e.index_key
+        RETURNING 1)
+    SELECT count(*) FROM gone
+$$;
+REVOKE ALL ON FUNCTION audit.forget_index FROM PUBLIC;
+
+GRANT SELECT ON audit.erasure, audit.legal_hold TO lintas_steward;
+GRANT INSERT (request_id, subject, ground, requested_by, requested_at) ON audit.erasure TO lintas_steward;
+GRANT UPDATE (subject, index_key, state, decided_by, decided_at, ended_at, records)
+    ON audit.erasure TO lintas_steward;
+GRANT INSERT (hold_id, subject, ground, placed_by, placed_at) ON audit.legal_hold TO lintas_steward;
+GRANT UPDATE (subject, released_by, released_at) ON audit.legal_hold TO lintas_steward;
+GRANT SELECT (request_id, ground, state, requested_by, requested_at, decided_by, decided_at, ended_at)
+    ON audit.erasure TO lintas_auditor;
+GRANT SELECT (hold_id, ground, placed_by, placed_at, released_by, released_at) ON audit.legal_hold
+    TO lintas_auditor;
+GRANT SELECT ON audit.suppression TO lintas_steward, lintas_api, lintas_ingest;
+GRANT INSERT ON audit.suppression TO lintas_steward;
+GRANT EXECUTE ON FUNCTION audit.forget_index TO lintas_steward;
+GRANT SELECT (kind, occurred_at) ON audit.outbox TO lintas_steward;
 """
 
 _DOWN = """
-SELECT 1;
+REVOKE SELECT (kind, occurred_at) ON audit.outbox FROM lintas_steward;
+DROP FUNCTION audit.forget_index;
+DROP TABLE audit.suppression, audit.legal_hold, audit.erasure;
 """
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import accounting, searching, streams
+from lintas.commands import accounting, erasing, searching, streams
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     searching.add_to(group)
     accounting.add_to(group)
     streams.register(group)
+    erasing.add_to(group)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
 
 

@@ -236,6 +236,91 @@ LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
 $$;
 REVOKE ALL ON FUNCTION identity.forget_attempts FROM PUBLIC;
 
+-- Leaves of versions that an erasure removed: the others of the same batch stay provable. Without the salt,
+-- which is gone, a leaf says nothing about what it stood for.
+CREATE TABLE records.erased_leaf (
+    batch_id   uuid   NOT NULL,
+    record_id  bigint NOT NULL,
+    leaf_hash  bytea  NOT NULL CHECK (octet_length(leaf_hash) = 32),
+    PRIMARY KEY (batch_id, record_id, leaf_hash)
+);
+GRANT SELECT ON records.erased_leaf TO lintas_ingest, lintas_api, lintas_steward, lintas_auditor;
+
+-- Removes what a dataset knows of a person; only for an erasure that has begun. Who publishes the dataset at
+-- the moment ends first, and whoever publishes next sees that the person is suppressed.
+CREATE FUNCTION records.forget_person(request uuid, dataset_id text, identifier text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    shape records.dataset;
+    gone bigint[];
+    removed bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM audit.erasure e WHERE e.request_id = request AND e.state = 'erasing') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'no erasure has begun';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('lintas.records.publish:' || forget_person.dataset_id, 0));
+    SELECT * INTO shape FROM records.dataset d WHERE d.dataset_id = forget_person.dataset_id;
+    IF shape.subject_column IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format(
+        'WITH named AS (SELECT record_id, batch_id, leaf_salt, content_hash FROM records.%1$I'
+        ' WHERE dataset = $1 AND %2$I = $2), kept AS (INSERT INTO records.erased_leaf'
+        ' SELECT batch_id, record_id, sha256(''\\x00''::bytea || leaf_salt || content_hash) FROM named'
+        ' ON CONFLICT DO NOTHING) SELECT array_agg(record_id), count(*) FROM named',
+        shape.table_name || '_versions', shape.subject_column
+    ) INTO gone, removed USING shape.dataset_id, identifier;
+    IF gone IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('INSERT INTO records.change_feed (dataset_id, record_id, action, batch_id)'
+        ' SELECT dataset, record_id, ''closed'', batch_id FROM records.%I WHERE dataset = $1 AND %I = $2',
+        shape.table_name, shape.subject_column) USING shape.dataset_id, identifier;
+    EXECUTE format('DELETE FROM records.%I WHERE dataset = $1 AND %I = $2',
+        shape.table_name, shape.subject_column) USING shape.dataset_id, identifier;
+    EXECUTE format('DELETE FROM records.%I WHERE dataset = $1 AND %I = $2',
+        shape.table_name || '_history', shape.subject_column) USING shape.dataset_id, identifier;
+    DELETE FROM quality.flag WHERE record_id = ANY (gone);
+    DELETE FROM quality.conflict WHERE record_id = ANY (gone) OR other_record_id = ANY (gone);
+    DELETE FROM identity.duplicate WHERE record_id = ANY (gone) OR other_record_id = ANY (gone);
+    DELETE FROM identity.link WHERE record_id = ANY (gone);
+    DELETE FROM identity.severance WHERE record_id = ANY (gone);
+    RETURN removed;
+END $$;
+
+-- The same for what is not of one dataset: links of the handle, and whatever carries the person's tag.
+CREATE FUNCTION identity.forget_person(request uuid, handle uuid, person_tag bytea) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM audit.erasure e WHERE e.request_id = request AND e.state = 'erasing') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'no erasure has begun';
+    END IF;
+    DELETE FROM identity.link WHERE subject_id = handle;
+    DELETE FROM identity.severance WHERE subject_id = handle;
+    DELETE FROM identity.attempt WHERE subject_tag = person_tag;
+    DELETE FROM quality.held_tag WHERE tag = person_tag;
+    PERFORM quality.forget_rows(ARRAY(SELECT row_id FROM quality.quarantine_tag WHERE tag = person_tag));
+END $$;
+
+CREATE FUNCTION quality.forget_rows(named bigint[]) RETURNS void
+LANGUAGE sql SET search_path = '' AS $$
+    DELETE FROM quality.quarantine_tag WHERE row_id = ANY (named);
+    DELETE FROM quality.quarantine_row WHERE row_id = ANY (named);
+$$;
+
+-- Rows that a batch left in quarantine about people who were erased.
+CREATE FUNCTION quality.forget_suppressed(batch uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM quality.forget_rows(ARRAY(
+        SELECT r.row_id FROM quality.quarantine_row r JOIN quality.quarantine_tag t USING (row_id)
+          JOIN audit.suppression s ON s.tag = t.tag WHERE r.batch_id = batch));
+END $$;
+REVOKE ALL ON FUNCTION records.forget_person, identity.forget_person, quality.forget_rows,
+    quality.forget_suppressed FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION records.forget_person, identity.forget_person TO lintas_steward;
+GRANT EXECUTE ON FUNCTION quality.forget_suppressed TO lintas_ingest;
+
 GRANT USAGE ON SCHEMA records, quality, identity
     TO lintas_ingest, lintas_api, lintas_steward, lintas_auditor;
 GRANT USAGE, CREATE ON SCHEMA staging TO lintas_ingest;

@@ -184,6 +184,23 @@ CREATE INDEX notice_order ON verification.notice (system, application, number)
 CREATE INDEX notice_consent ON verification.notice (subject, consumer, purpose) WHERE state = 'queued';
 COMMENT ON TABLE verification.notice IS 'What portals are told: in order per application, at least once';
 
+-- Lets go of what leads from a person's keyed tag to answers about them; only for an erasure that has begun.
+CREATE FUNCTION verification.forget_person(request uuid, handle uuid, person_tag bytea) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    given uuid[] := ARRAY(SELECT answer_id FROM verification.answer WHERE subject = handle OR other = handle);
+BEGIN
+    IF NOT EXISTS (SELECT FROM audit.erasure e WHERE e.request_id = request AND e.state = 'erasing') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'no erasure has begun';
+    END IF;
+    DELETE FROM verification.watch WHERE thing = person_tag OR answer_id = ANY (given);
+    DELETE FROM verification.review WHERE answer_id = ANY (given);
+    DELETE FROM verification.signal WHERE thing = person_tag;
+    DELETE FROM verification.idempotency WHERE answer_id = ANY (given);
+END $$;
+REVOKE ALL ON FUNCTION verification.forget_person FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION verification.forget_person TO lintas_steward;
+
 GRANT INSERT ON verification.watch TO lintas_api;
 GRANT SELECT ON verification.notice TO lintas_api, lintas_steward;
 GRANT SELECT, DELETE ON verification.webhook TO lintas_api, lintas_steward;
@@ -230,7 +247,7 @@ GRANT SELECT, INSERT, UPDATE (state, due_at, attempts, last_error, is_logged, en
 DOWN = """
 DROP TRIGGER signal_quarantine ON records.batch;
 DROP TRIGGER signal_settled ON quality.quarantine_tag;
-DROP FUNCTION verification.signal_quarantine, verification.signal_settled;
+DROP FUNCTION verification.signal_quarantine, verification.signal_settled, verification.forget_person;
 DROP TABLE verification.notice, verification.notice_stream, verification.webhook, verification.review,
     verification.signal, verification.matching, verification.watch;
 DROP FUNCTION verification.webhook_registered, verification.webhook_guarded, verification.webhook_authority;

@@ -1,0 +1,105 @@
+"""Erasing a person at the terminal: two stewards, a file with the NIK, and nothing personal shown."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from audit.erasure_grounds import ErasureGround, HoldGround
+from audit.vault import Vault
+from foundation.database import Role
+from foundation.errors import Refused
+from lintas.cli import app
+from lintas.commands.erasing import Ground, Reason
+from participants import NotASteward, NotYourAgency
+from participants.registry import Agency, Officer, register_agency, register_officer
+from participants.roles import OfficerRole
+
+
+@pytest.fixture
+def home(installation, monkeypatch):
+    with installation.database.connect(Role.STEWARD) as connection:
+        register_agency(connection, Agency("diskominfo-mojokerto", "Diskominfo", "operator"))
+        register_agency(connection, Agency("a", "A"))
+        for pseudonym, agency in (
+            ("walidata-01", "diskominfo-mojokerto"),
+            ("walidata-02", "a"),
+            ("walidata-03", "a"),
+        ):
+            officer = Officer(pseudonym, agency, pseudonym, frozenset({OfficerRole.STEWARD}))
+            register_officer(connection, officer, assigned_by="tests")
+    monkeypatch.setattr("foundation.installation.load_settings", lambda: installation.settings)
+    return installation
+
+
+@pytest.fixture
+def nik_file(home, canary):
+    file = home.home / "nik.txt"
+    file.write_text(f"{canary.nik}\n")
+    return str(file)
+
+
+def run(*words):
+    done = CliRunner().invoke(app, ["audit", *words, "--json"], catch_exceptions=True)
+    if done.exception is not None:
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def test_two_stewards_erase_a_person_and_see_nothing_personal(home, nik_file, canary):
+    asked = run(
+        "erase", "request", "--nik-file", nik_file, "--ground", "subject-request", "--officer", "walidata-02"
+    )
+    held = run("erase", "hold", "--nik-file", nik_file, "--ground", "court-case", "--officer", "walidata-03")
+    with pytest.raises(Refused, match="hold"):
+        run("erase", "approve", asked["request"], "--officer", "walidata-01")
+    run("erase", "release", held["hold"], "--officer", "walidata-03")
+    assert run("erase", "approve", asked["request"], "--officer", "walidata-01")["state"] == "approved"
+    (done,) = run("erase", "run", "--officer", "walidata-01")
+    assert (done["state"], done["records"]) == ("erased", 0)
+    listed = run("erase", "list") + run("erase", "holds")
+    assert not canary.found_in(json.dumps([asked, held, done, listed]))
+    with pytest.raises(Refused, match="was erased"):
+        run(
+            "erase",
+            "request",
+            "--nik-file",
+            nik_file,
+            "--ground",
+            "subject-request",
+            "--officer",
+            "walidata-02",
+        )
+    with Vault(home) as vault:
+        assert vault.find("nik", canary.nik) is None
+    assert run("erase", "run", "--officer", "walidata-01") == []
+
+
+def test_one_of_the_two_officers_is_the_operators_and_both_are_stewards(nik_file):
+    given = ("--nik-file", nik_file, "--ground", "no-longer-needed", "--officer")
+    with pytest.raises(NotASteward):
+        run("erase", "request", *given, "auditor-01")
+    asked = run("erase", "request", *given, "walidata-02")
+    with pytest.raises(NotYourAgency):
+        run("erase", "approve", asked["request"], "--officer", "walidata-03")
+    with pytest.raises(NotYourAgency):
+        run("erase", "run", "--officer", "walidata-02")
+    assert run("erase", "reject", asked["request"], "--officer", "walidata-02")["state"] == "rejected"
+    with pytest.raises(Refused, match="rejected"):
+        run("erase", "approve", asked["request"], "--officer", "walidata-01")
+
+
+def test_the_key_that_wraps_every_key_is_rotated(home, canary):
+    with Vault(home) as vault:
+        vault.handle_for("nik", canary.nik)
+    assert run("keys", "list") == [{"provider": "keyring", "version": 1, "subjects": 1, "wraps_now": True}]
+    with pytest.raises(NotYourAgency):
+        run("keys", "rotate", "--officer", "walidata-02")
+    done = run("keys", "rotate", "--officer", "walidata-01")
+    assert done == {"provider": "keyring", "version": 2, "rewrapped": 1, "continued": False}
+    assert run("keys", "list") == [{"provider": "keyring", "version": 2, "subjects": 1, "wraps_now": True}]
+
+
+def test_the_command_line_knows_exactly_the_grounds_of_the_log():
+    assert {str(each) for each in Ground} == {str(each) for each in ErasureGround}
+    assert {str(each) for each in Reason} == {str(each) for each in HoldGround}
