@@ -22,6 +22,7 @@ Refused
 ├── CursorInvalid          a cursor is malformed, or belongs to another search
 ├── ErasureRefused         a person cannot be erased now, or not by this officer
 ├── EntryRefused           the draft is not an entry of its kind, so nothing is written
+├── ExtractRefused         a part of the log cannot be written as asked
 ├── FilterInvalid          what is searched for cannot stand in a filter
 ├── NotAnAuditor           the reader of the log is no registered auditor
 ├── PruningRefused         these entries cannot be pruned now, or not by this officer
@@ -37,6 +38,7 @@ __all__ = [
     "CursorInvalid",
     "EntryRefused",
     "ErasureRefused",
+    "ExtractRefused",
     "FilterInvalid",
     "KeyEncryptionMisconfigured",
     "LogDamaged",
@@ -150,6 +152,12 @@ class CursorInvalid(Refused):
     """A cursor is malformed, or belongs to another search."""
 
     code = "cursor-invalid"
+
+
+class ExtractRefused(Refused):
+    """A part of the log cannot be written as asked."""
+
+    code = "extract-refused"
 
 
 class FilterInvalid(Refused):

@@ -58,6 +58,7 @@ class EntryKind(StrEnum):
     IDENTITY_UNLINKED = "identity.unlinked"
     AUDIT_VIEWED = "audit.viewed"
     AUDIT_EXPORTED = "audit.exported"
+    AUDIT_PRUNED = "audit.pruned"
     AUDIT_RECONCILED = "audit.reconciled"
     AUDIT_DOSSIER = "audit.dossier"
     AUDIT_BREACH = "audit.breach"
@@ -198,6 +199,7 @@ _VIEW_DETAILS = {
     "entries": "number of entries shown",
     "entry": "id of the entry shown",
     "checkpoint_size": "size of the tree that was exported",
+    "manifest": "SHA-256 of the manifest, which holds a random number of its own",
 }
 _EXCHANGE_DETAILS = {
     "service": "service of the catalogue",
@@ -477,6 +479,16 @@ KINDS: Mapping[EntryKind, KindRule] = {
     EntryKind.AUDIT_VIEWED: _rule("somebody read the log", "actor", _PERSON | {"purpose"}, **_VIEW_DETAILS),
     EntryKind.AUDIT_EXPORTED: _rule(
         "a part of the log was exported", "actor", frozenset({"purpose"}), **_VIEW_DETAILS
+    ),
+    EntryKind.AUDIT_PRUNED: _rule(
+        "entries below a minimum index were removed by the rules of retention; hashes and proofs stay",
+        "actor outcome",
+        frozenset({"purpose"}),
+        minimum_index="first entry that is still there (C2SP tlog-tiles)",
+        before="moment before which all of them happened",
+        entries="number of entries removed",
+        pruning="id of the proposal",
+        proposed_by="pseudonym of the steward who proposed it",
     ),
     EntryKind.AUDIT_RECONCILED: _rule(
         "the log was compared with receipts, access logs and statistics kept elsewhere",

@@ -23,6 +23,7 @@ __all__ = [
     "counted",
     "delete",
     "filter_of",
+    "hidden_keys",
     "looking",
     "reader",
     "saved",
@@ -124,10 +125,11 @@ def reader(look: Look) -> "Reader":
 def looking(look: Look) -> "Iterator[tuple[Connection[Any], Hidden]]":
     """A transaction of the auditor, and the keys of whom and which case one looks for."""
     with connected(Role.AUDITOR) as (installation, connection):
-        yield connection, _hidden(installation, look)
+        yield connection, hidden_keys(installation, look)
 
 
-def _hidden(installation: "Installation", look: Look) -> "Hidden":
+def hidden_keys(installation: "Installation", look: Look) -> "Hidden":
+    """The keys of whom and which case one looks for; the values themselves go no further."""
     from audit.errors import UnknownEntry
     from audit.search import Hidden, case_key
     from audit.vault import Vault

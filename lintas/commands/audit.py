@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import accounting, erasing, searching, streams
+from lintas.commands import accounting, erasing, extracting, searching, streams
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     group.command("subject")(subject)
     group.command("export")(export)
     searching.add_to(group)
+    extracting.add_to(group)
     accounting.add_to(group)
     streams.register(group)
     erasing.add_to(group)

@@ -104,3 +104,15 @@ def test_views_are_saved_listed_run_and_deleted(run):
     assert {entry["provider"] for entry in found["entries"]} == {"kpp-mojokerto"}
     assert run("views", "delete", "from-tax", *BY).exit_code == 0
     assert told(run("views", "list", "--json")) == []
+
+
+def test_a_part_is_taken_out_and_checked(run, tmp_path):
+    folder = tmp_path / "part"
+    words = ("extract", folder, *BY, "--reason", "complaint 7", "--provider", "kpp-mojokerto")
+    assert told(run(*words, "--format", "parquet", "--format", "csv", "--json"))["entries"] == 150
+    assert told(run("check-export", folder, "--json"))["holds"]
+    table = folder / "entries.csv"
+    table.write_text(table.read_text().replace("kpp-mojokerto", "dukcapil-mojokerto", 1))
+    checked = run("check-export", folder)
+    assert checked.exit_code == 70
+    assert "FALSE: entries.csv" in checked.stdout
