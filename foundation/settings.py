@@ -161,7 +161,7 @@ class Settings(BaseSettings):
 
     key_encryption: Literal["keyring", "transit"] = Field(
         "keyring",
-        description="Who keeps the key that wraps subjects' keys: the keyring, or a HashiCorp Vault's Transit.",
+        description="Who keeps the key that wraps subjects' keys: the keyring, or Transit of a HashiCorp Vault.",
     )
     transit_url: str | None = Field(
         None,
