@@ -18,7 +18,6 @@ from foundation.keyring import Keyring
 from records import ledger, quarantine
 from records.batches import Batch, BatchKind
 from records.findings import Assessment, Finding
-from records.landing import MINIMUM_EVIDENCE
 from records.ledger import LedgerTotals
 from records.merge import Closings
 from records.quarantine import Rejected
@@ -163,13 +162,11 @@ def flag(connection: psycopg.Connection[Any], batch: Batch) -> int:
     return flagged
 
 
-def _says_nothing(batch: Batch, rejected: int) -> bool:
-    """One bad row among the three that changed since yesterday is no bad delivery, nor is it alone."""
-    return batch.kind is BatchKind.INCREMENTAL and rejected < MINIMUM_EVIDENCE
-
-
 def _budgets(batch: Batch, totals: LedgerTotals) -> Iterator[Finding]:
     rows, rejected, budget = totals.read, totals.rejected, batch.contract.error_budget
+    only_changes = batch.kind is BatchKind.INCREMENTAL
+    exceeded = budget.batch_exceeded(rejected=rejected, rows=rows, only_changes=only_changes)
+    unusable = budget.nothing_usable(accepted=totals.accepted, rejected=rejected, only_changes=only_changes)
     if batch.kind is not BatchKind.REPLAY:  # a replay is made of rows that were rejected before
         yield Finding(
             rule="error-budget",
@@ -177,7 +174,7 @@ def _budgets(batch: Batch, totals: LedgerTotals) -> Iterator[Finding]:
             severity="error",
             checked=rows,
             failed=rejected,
-            passed=_says_nothing(batch, rejected) or not budget.batch_exceeded(rejected=rejected, rows=rows),
+            passed=not exceeded,
             description=f"At most {budget.batch:.1%} of the rows of a batch are quarantined.",
         )
     if rows:
@@ -187,7 +184,7 @@ def _budgets(batch: Batch, totals: LedgerTotals) -> Iterator[Finding]:
             severity="reject",
             checked=rows,
             failed=rejected,
-            passed=totals.accepted > 0 or _says_nothing(batch, rejected),
+            passed=not unusable,
             description="At least one row of the batch can be used.",
         )
 

@@ -25,9 +25,6 @@ from schemas.mapping import Mapped, Rejection, compile_mapping
 
 __all__ = ["Landed", "Landing"]
 
-MINIMUM_EVIDENCE = 20
-"""A page, or a batch of changes, needs this many rejected rows before its error budget says anything."""
-
 
 @dataclass
 class Landed:
@@ -137,10 +134,8 @@ class Landing:
         """
         budget, rows = self._batch.contract.error_budget, page.frame.height
         read = page.first_position + rows
-        return (
-            rejected >= MINIMUM_EVIDENCE
-            and budget.page_exceeded(rejected=rejected, rows=rows)
-            and budget.batch_exceeded(rejected=self.landed.rejected, rows=read)
+        return budget.page_exceeded(rejected=rejected, rows=rows) and budget.batch_exceeded(
+            rejected=self.landed.rejected, rows=read
         )
 
 

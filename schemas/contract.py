@@ -109,18 +109,40 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class ErrorBudget:
-    """The largest part of rows that may be quarantined before a page or a batch is held, 0 to 1."""
+    """The largest part of rows that may be quarantined before a page or a batch is held, 0 to 1.
+
+    Attributes:
+        page: The largest part of a page.
+        batch: The largest part of a batch.
+        evidence: With fewer rejected rows than this, a part says little: a page, or a batch of changes, of
+            which one row came and is bad says nothing about the source.
+    """
 
     page: float = 0.5
     batch: float = 0.05
+    evidence: int = 20
+
+    def says_little(self, rejected: int) -> bool:
+        """Whether so few rows were rejected that no part can be told from them."""
+        return rejected < self.evidence
 
     def page_exceeded(self, *, rejected: int, rows: int) -> bool:
-        """Whether a page has more rejected rows than the budget allows."""
-        return rejected > self.page * rows
+        """Whether a page has more rejected rows than the budget allows, and enough of them to say so."""
+        return not self.says_little(rejected) and rejected > self.page * rows
 
-    def batch_exceeded(self, *, rejected: int, rows: int) -> bool:
-        """Whether a batch has more rejected rows than the budget allows."""
-        return rejected > self.batch * rows
+    def batch_exceeded(self, *, rejected: int, rows: int, only_changes: bool = False) -> bool:
+        """Whether a batch has more rejected rows than the budget allows.
+
+        Args:
+            rejected: How many rows were rejected.
+            rows: How many were read.
+            only_changes: Whether the batch holds changes only; then there have to be enough of them.
+        """
+        return not (only_changes and self.says_little(rejected)) and rejected > self.batch * rows
+
+    def nothing_usable(self, *, accepted: int, rejected: int, only_changes: bool = False) -> bool:
+        """Whether no row of a batch can be used, and that says something about the source."""
+        return accepted == 0 and not (only_changes and self.says_little(rejected))
 
 
 @dataclass(frozen=True)
