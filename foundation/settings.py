@@ -132,16 +132,19 @@ class Settings(BaseSettings):
     log_policy: Path | None = Field(
         None,
         description=(
-            "File (C2SP tlog-policy) that names the witnesses of the log and their quorum. Default: none."
+            "File (C2SP tlog-policy) that names the log's witnesses and their quorum, or `none` (default)."
         ),
     )
     witness_ca_file: Path | None = Field(
-        None, description="Certificate of the authority of the witnesses. Default: the system's authorities."
+        None,
+        description=(
+            "Certificates (PEM) of the authorities of the witnesses, or `none` (default) for the system's."
+        ),
     )
     quorum_grace_seconds: int = Field(
         14_400,
         ge=1,
-        description="How long exchanges go on while the quorum of witnesses is missing; then they are refused.",
+        description="How long exchanges go on while the quorum of witnesses is missing; then none is made.",
     )
     witness_directory: Path | None = Field(
         None, description="Folder of a witness that `lintas up` runs beside the bus. Default: none runs."
@@ -219,6 +222,11 @@ class Settings(BaseSettings):
         if self.key_encryption == "transit" and (self.transit_url is None or self.transit_token_file is None):
             raise ValueError("transit needs LINTAS_TRANSIT_URL and LINTAS_TRANSIT_TOKEN_FILE")
         return self
+
+    @field_validator("log_policy", "witness_ca_file", mode="before")
+    @classmethod
+    def _none(cls, path: Any) -> Any:
+        return None if path == "none" else path
 
     @model_validator(mode="after")
     def _celery_has_a_broker(self) -> Self:

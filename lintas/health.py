@@ -9,12 +9,13 @@ from lintas.processes import bus_processes, practice_processes
 __all__ = ["health_of", "process_names"]
 
 WORKER = "airflow-worker"
+WITNESS = "witness"
 
 
 def process_names(settings: Settings) -> list[str]:
     """The processes that can be asked."""
     specs = [*bus_processes(settings), *practice_processes(settings)]
-    return sorted({spec.name for spec in specs if not spec.once} | {WORKER})
+    return sorted({spec.name for spec in specs if not spec.once} | {WORKER, WITNESS})
 
 
 def health_of(settings: Settings, process: str, *, worker: str = "") -> Callable[[], bool]:

@@ -40,7 +40,36 @@ def bus_processes(settings: Settings) -> list[ProcessSpec]:
             after=("database",),
         ),
         *AirflowInstallation.of(settings).processes(_environment(settings), after=("airflow-database",)),
+        *_own_witness(settings),
     ]
+
+
+def _own_witness(settings: Settings) -> list[ProcessSpec]:
+    """A witness beside the bus, where the operator has made one; it is not independent of the bus."""
+    folder = settings.witness_directory
+    if folder is None:
+        return []
+    return [
+        ProcessSpec(
+            "witness",
+            command("witness", "run", str(folder)),
+            _environment(settings),
+            healthy=_witness_is_well(folder),
+            stop_timeout=10.0,
+        )
+    ]
+
+
+def _witness_is_well(folder: Path) -> Callable[[], bool]:
+    def well() -> bool:
+        from audit.witness_folder import WitnessFolder
+
+        witness = WitnessFolder(folder)
+        _, port = witness.address()
+        ca_file = folder / "tls" / "ca.pem" if witness.tls_hosts() else None
+        return loopback.ask(port, "/health", ca_file=ca_file, timeout=3.0).status == 200
+
+    return well
 
 
 def practice_processes(settings: Settings) -> list[ProcessSpec]:

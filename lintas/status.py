@@ -4,13 +4,14 @@ Every figure is a count or a moment; nothing personal is read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from foundation import clock
 from foundation.database import Role, translated
 from lintas.processes import bus_processes, practice_processes
+from lintas.witness_status import Witnessing, witnessing
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -122,6 +123,7 @@ class Status:
     log: LogStatus
     notices: NoticeStatus
     streams: Sequence["StreamState"] = ()
+    witnessing: Witnessing = field(default_factory=Witnessing)
 
     @property
     def troubles(self) -> list[Trouble]:
@@ -135,6 +137,7 @@ class Status:
             found.append(
                 Trouble(f"{self.log.waiting:,} entries wait for their number", "lintas audit verify")
             )
+        found += [Trouble(each, "lintas witness list") for each in self.witnessing.problems]
         for each in self.datasets:
             if trouble := _trouble_of(each):
                 found.append(trouble)
@@ -161,6 +164,7 @@ class Status:
             "log": self.log,
             "notices": self.notices,
             "streams": self.streams,
+            "witnessing": self.witnessing,
         }
 
 
@@ -179,6 +183,7 @@ def gather(installation: "Installation") -> Status:
             log=_log(connection),
             notices=_notices(connection),
             streams=_streams(connection),
+            witnessing=witnessing(connection),
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from foundation import clock
 from lintas.status import Causes, DatasetStatus, LogStatus, Status
+from lintas.witness_status import Witnessing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +33,7 @@ def print_status(out: "Console", status: Status) -> None:
     _datasets(out, status.datasets)
     _quarantine(out, status.quarantine)
     _log(out, status.log)
+    _witnesses(out, status.witnessing)
     notices = status.notices
     out.print(f"[bold]notices[/bold]     {notices.waiting:,} waiting, {notices.dead:,} given up")
     if status.streams:
@@ -112,4 +114,14 @@ def _log(out: "Console", log: LogStatus) -> None:
     out.print(
         f"[bold]log[/bold]         {log.entries:,} entries, last checkpoint at {log.checkpoint_size:,}"
         f" {ago} ago{waiting}"
+    )
+
+
+def _witnesses(out: "Console", found: Witnessing) -> None:
+    if not found.witnesses and found.exchanges_until is None:
+        return  # no policy names any
+    at = f", {spoken(clock.now() - found.quorum_at)} ago" if found.quorum_at is not None else ""
+    out.print(
+        f"[bold]witnesses[/bold]   {found.independent} independent behind {found.tree_size:,} entries{at}",
+        soft_wrap=True,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["make_witness", "shown", "trust_logs"]
+__all__ = ["answered", "make_witness", "shown", "trust_logs"]
 
 
 def make_witness(
@@ -23,7 +23,7 @@ def make_witness(
     cosigner = Cosigner.generate(name, algorithm)
     made = WitnessFolder.make(folder, [cosigner], host=host, port=port, tls_hosts=tls_hosts)
     if tls_hosts:
-        LocalAuthority(made.path / "tls").issue("witness", tls_hosts)
+        LocalAuthority(made.path / "tls").ensure()
     return shown(folder)
 
 
@@ -57,6 +57,25 @@ def shown(folder: Path) -> Mapping[str, Any]:
     if names:
         fields["authority"] = folder / "tls" / "ca.pem"
     return fields
+
+
+def answered() -> list[dict[str, Any]]:
+    """What each witness of this installation's log answered last."""
+    from foundation.database import Role
+    from lintas.access import connected
+    from lintas.witness_status import witnessing
+
+    with connected(Role.STEWARD) as (_, connection):
+        found = witnessing(connection)
+    return [
+        {
+            "witness": each.name,
+            "entries": each.tree_size,
+            "cosigned_at": each.cosigned_at,
+            "trouble": each.trouble,
+        }
+        for each in found.witnesses
+    ]
 
 
 def _short(name: str) -> str:

@@ -107,7 +107,7 @@ def configured(folder: WitnessFolder) -> Config:
             f"The witness would listen on {host} without TLS.",
             remedy="Make it with --tls-host NAME, or let it listen on 127.0.0.1 behind a proxy.",
         )
-    certificate, key = LocalAuthority(folder.path / "tls").issue("witness", names) if names else (None, None)
+    certificate, key = _certificate(folder, names) if names else (None, None)
     logging.getLogger("uvicorn.access").disabled = True
     return uvicorn.Config(
         WitnessApp(Witness(folder)),
@@ -127,6 +127,12 @@ def configured(folder: WitnessFolder) -> Config:
         limit_concurrency=_MOST_AT_ONCE,
         h11_max_incomplete_event_size=16 * 1024,
     )
+
+
+def _certificate(folder: WitnessFolder, names: list[str]) -> tuple[Path, Path]:
+    """Renewed at a start, a month before it ends; it also covers loopback, where health is asked."""
+    hosts = sorted({*names, "localhost", "127.0.0.1"})
+    return LocalAuthority(folder.path / "tls").issue("witness", hosts)
 
 
 async def _body(receive: _Receive) -> bytes:

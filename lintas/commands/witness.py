@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("trust")(trust)
     group.command("show")(show)
     group.command("run")(run)
+    group.command("list")(list_witnesses)
     app.add_typer(group, name="witness", rich_help_panel="Trust")
 
 
@@ -76,3 +77,11 @@ def run(folder: Folder) -> None:
     from lintas.bodies import run_witness
 
     run_witness(folder)
+
+
+def list_witnesses(as_json: AsJson = False) -> None:
+    """List the witnesses of this installation's log: what each saw last, and what hinders it."""
+    from lintas.witness_view import answered
+
+    columns = ("witness", "entries", "cosigned_at", "trouble")
+    print_rows(answered(), columns, as_json=as_json, empty="no policy names a witness (LINTAS_LOG_POLICY)")

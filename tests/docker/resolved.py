@@ -43,7 +43,7 @@ def compose(*arguments: str, given: dict[str, str], example: Path = DOCKER / "ex
 
 @cache
 def _services(given: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    done = compose("--profile", "practice", "config", given=dict(given))
+    done = compose("--profile", "practice", "--profile", "witness", "config", given=dict(given))
     assert done.returncode == 0, done.stderr
     return yaml.safe_load(done.stdout.replace("$$", "$"))
 

@@ -93,7 +93,10 @@ async def read_answer(request: Request, answer_id: UUID, prefer: Prefer = None) 
     },
 )
 async def read_receipt(request: Request, answer_id: UUID, prefer: Prefer = None) -> Response:
-    """Get the receipt; about a second after the answer it is there."""
+    """Get the receipt; about a second after the answer it is there.
+
+    `Lintas-Independent-Witnesses` says how many independent witnesses stand behind its checkpoint by now.
+    """
     platform = platform_of(request)
 
     def entry_of(client: Client) -> UUID:
@@ -108,7 +111,8 @@ async def read_receipt(request: Request, answer_id: UUID, prefer: Prefer = None)
             remedy="Ask again in a second, or send Prefer: wait=2",
             retry_after=1,
         )
-    return Response(str(found), media_type="text/plain", headers={"Cache-Control": "private, no-store"})
+    headers = {"Cache-Control": "private, no-store", "Lintas-Independent-Witnesses": str(found.witnesses)}
+    return Response(str(found), media_type="text/plain", headers=headers)
 
 
 def _question(body: VerificationBody) -> Question:
