@@ -85,19 +85,24 @@ def run_dispatcher() -> None:
 
 
 def run_monitor() -> None:
-    """Send the log on until asked to end."""
+    """Send the log on and watch access until asked to end."""
+    from audit.attention import Watch
     from audit.streaming import Streams
     from lintas.access import OPERATOR
+    from verification.working_days import is_working_day
 
     installation = _installation("monitor")
     ending = _ending()
     heartbeat = Heartbeat(installation.home, "monitor")
     beats = threading.Thread(target=_beat_until, args=(heartbeat, ending), daemon=True)
+    watching = threading.Thread(target=Watch(installation, is_working_day).run, args=(ending,))
     beats.start()
+    watching.start()
     try:
         Streams(installation, OPERATOR).run(ending)
     finally:
         ending.set()
+        watching.join()
         beats.join()
         heartbeat.clear()
 

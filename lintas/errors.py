@@ -10,6 +10,7 @@ __all__ = [
     "DemoBroken",
     "FileUnreadable",
     "KeyFileUnreadable",
+    "NotAnAuditor",
     "NotAnOperator",
     "NotRunning",
     "OtherPeople",
@@ -96,6 +97,19 @@ class DemoBroken(IntegrityBroken):
         super().__init__(
             f"the demo stopped: {what}",
             remedy="look into <home>/logs; `rm -r <home>` gives a fresh start",
+        )
+
+
+class NotAnAuditor(Refused):
+    """The person named is no auditor."""
+
+    code = "not-an-auditor"
+
+    def __init__(self, pseudonym: str) -> None:
+        super().__init__(
+            f"{pseudonym} is not the pseudonym of a registered auditor",
+            why="only auditors see and judge what was flagged, and the log names who did it",
+            remedy="use your own pseudonym; an operator registers auditors (lintas officers add)",
         )
 
 

@@ -123,6 +123,8 @@ class Status:
     log: LogStatus
     notices: NoticeStatus
     streams: Sequence["StreamState"] = ()
+    flags: int = 0
+    """What the rules that watch access flagged and no auditor has judged."""
     witnessing: Witnessing = field(default_factory=Witnessing)
 
     @property
@@ -143,6 +145,8 @@ class Status:
                 found.append(trouble)
         if self.notices.dead:
             found.append(Trouble(f"{self.notices.dead:,} notices were given up", "lintas notices list"))
+        if self.flags:
+            found.append(Trouble(f"{self.flags:,} flags wait for an auditor", "lintas audit attention list"))
         found += [
             Trouble(
                 f"the stream {each.name} fails ({each.problem}), {each.waiting:,} entries wait",
@@ -164,6 +168,7 @@ class Status:
             "log": self.log,
             "notices": self.notices,
             "streams": self.streams,
+            "flags": self.flags,
             "witnessing": self.witnessing,
         }
 
@@ -183,6 +188,7 @@ def gather(installation: "Installation") -> Status:
             log=_log(connection),
             notices=_notices(connection),
             streams=_streams(connection),
+            flags=_flags(connection),
             witnessing=witnessing(connection),
         )
 
@@ -259,6 +265,11 @@ def _notices(connection: "Connection[Any]") -> NoticeStatus:
     ).fetchone()
     assert row is not None
     return NoticeStatus(*row)
+
+
+def _flags(connection: "Connection[Any]") -> int:
+    row = connection.execute("SELECT count(*) FROM audit.attention_flag WHERE state = 'open'").fetchone()
+    return row[0] if row else 0
 
 
 def _streams(connection: "Connection[Any]") -> "list[StreamState]":

@@ -1,6 +1,6 @@
 """Streams to SIEMs as the command line shows and changes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ def add_stream(
     url: str,
     *,
     officer: str,
-    filters: dict[str, Sequence[str]],
+    filters: Mapping[str, Sequence[str]],
     ca: Path | None = None,
     client: str | None = None,
     credential: str | None = None,

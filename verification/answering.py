@@ -112,6 +112,7 @@ def _commit(
         "service": composed.content["service"],
         "service_version": composed.content["service_version"],
         "answer": composed.answer_id,
+        "case": composed.case_number is not None,
         "referral": referral.referral_id if referral else None,
         **judged.details,
     }

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import accounting, erasing, extracting, searching, streams
+from lintas.commands import accounting, attention, erasing, extracting, searching, streams
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
     searching.add_to(group)
     extracting.add_to(group)
     accounting.add_to(group)
-    streams.register(group)
+    streams.add_to(group)
+    attention.add_to(group)
     erasing.add_to(group)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
 

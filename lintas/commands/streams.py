@@ -7,13 +7,13 @@ import typer
 
 from lintas.output import AsJson, print_fields, print_rows
 
-__all__ = ["register"]
+__all__ = ["add_to"]
 
 Officer = Annotated[str, typer.Option(help="Your officer pseudonym; it stands in the log.")]
 Name = Annotated[str, typer.Argument(help="Name of the stream, such as `soc`.")]
 
 
-def register(audit: typer.Typer) -> None:
+def add_to(audit: typer.Typer) -> None:
     """Add the commands of this module to `lintas audit`."""
     group = typer.Typer(no_args_is_help=True, help="Send the log to SIEMs: OCSF, CEF over syslog, FHIR.")
     group.command("add")(add)
