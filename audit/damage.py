@@ -48,6 +48,7 @@ class VerificationReport:
     signed_size: int
     damages: tuple[Damage, ...] = ()  # in order of their index
     not_proven: tuple[str, ...] = ()
+    minimum_index: int = 0  # entries below it were pruned; their hashes were checked
 
     @property
     def intact(self) -> bool:

@@ -5,6 +5,7 @@ checkpoint                    the newest checkpoint, written last
 checkpoints/<size>            every checkpoint before it
 tile/<level>/<index>[.p/<w>]  hash tiles of the tree of that checkpoint
 tile/entries/<index>[.p/<w>]  entry bundles, only for those who may read entries
+minimum-index                 the first entry that was not pruned, if any were
 ```
 """
 
@@ -62,21 +63,28 @@ def export_log(
     if newest is None:
         raise ReceiptNotReady("The log has no checkpoint yet.", remedy="Start the sequencer.", retry_after=1)
     size, note = newest
+    pruned = connection.execute("SELECT minimum_index FROM audit.retention_state").fetchone()
+    minimum = int(pruned[0]) if pruned else 0
     tiles, bundles = 0, 0
     for address in tiles_of(size):
         _write(directory / address.path(), read_tile(connection, address))
         tiles += 1
-        if address.level == 0 and entries:
+        if address.level == 0 and entries and address.index * TILE_WIDTH >= minimum:
             bundle = TileAddress(None, address.index, address.width)
             _write(directory / bundle.path(), entry_bundle(connection, bundle))
             bundles += 1
+    if minimum:
+        _write(directory / "minimum-index", f"{minimum}\n".encode())
     history = connection.execute(f"{_CHECKPOINTS} WHERE tree_size <= %s", (size,))
     checkpoints = 0
     for earlier, earlier_note in history:
         _write(directory / "checkpoints" / str(earlier), earlier_note.encode())
         checkpoints += 1
     _write(directory / "checkpoint", note.encode())
-    details = {"view": "export" if entries else "export of hashes", "entries": size if entries else 0}
+    details = {
+        "view": "export" if entries else "export of hashes",
+        "entries": size - minimum if entries else 0,
+    }
     append(
         connection,
         EntryDraft(

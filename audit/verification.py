@@ -17,11 +17,13 @@ import psycopg
 
 from audit.checkpoint import Checkpoint, open_checkpoint
 from audit.damage import Damage, DamageKind, VerificationReport, classify
-from audit.errors import NoteInvalid
+from audit.errors import LogDamaged, NoteInvalid
 from audit.keys import log_verifier_keys
+from audit.kinds import EntryKind
 from audit.merkle import Frontier, leaf_hash
 from audit.notes import VerifierKey
 from audit.policy import Policy, Standing
+from audit.pruned_prefix import grow_over_pruned, is_vouched_for, pruned_to
 from audit.published import PublishedCheckpoint
 from audit.stored_tiles import CHUNK, LeafTiles, first_bad_tile
 from foundation.canonical import sha256_hex
@@ -53,6 +55,7 @@ class _Walk:
     entries: int = 0
     proven: int = 0
     gap: bool = False
+    pruned: int = 0
     placements: list[tuple[int, int | None]] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
 
@@ -98,14 +101,17 @@ def verify_log(
         for checkpoint in seen:
             _require_seen(walk, checkpoint)
         size = _one(connection, "SELECT tree_size FROM audit.log_state")
+        minimum = _walk_pruned(connection, walk)
         _walk_entries(connection, walk, progress or (lambda _done, _total: None))
         signed = max(walk.roots, default=0)
-        _check_tail(connection, walk, max(size, signed))
+        _check_pruned(connection, walk, minimum)
+        _check_tail(connection, walk, max(size, signed), minimum)
         _check_state(connection, walk)
         _check_upper_tiles(connection, walk)
         _check_sealed(connection, walk)
     damages = tuple(sorted(walk.damages, key=_precedence))
-    return VerificationReport(walk.entries, size, stored, signed, damages, _not_proven(size, signed, behind))
+    missing = _not_proven(size, signed, behind, minimum)
+    return VerificationReport(walk.entries, size, stored, signed, damages, missing, minimum)
 
 
 def _read_checkpoints(connection: psycopg.Connection[Any], keys: Sequence[VerifierKey], walk: _Walk) -> int:
@@ -145,6 +151,23 @@ def _require_seen(walk: _Walk, seen: Checkpoint) -> None:
     if walk.roots.get(seen.size, seen.root) != seen.root:
         walk.report(seen.size, DamageKind.HISTORY_REWRITTEN, "a checkpoint kept elsewhere has another root")
     walk.roots[seen.size] = seen.root
+
+
+def _walk_pruned(connection: psycopg.Connection[Any], walk: _Walk) -> int:
+    """Begin the tree with the hashes of entries that were pruned; return the first entry that is there."""
+    minimum = _one(connection, "SELECT minimum_index FROM audit.retention_state")
+    try:
+        walk.proven = grow_over_pruned(connection, walk.frontier, walk.roots, minimum)
+    except LogDamaged as error:
+        walk.report(walk.frontier.size, DamageKind.TILE_EDITED, error.what)
+        walk.gap = True
+    return minimum
+
+
+def _check_pruned(connection: psycopg.Connection[Any], walk: _Walk, minimum: int) -> None:
+    if not is_vouched_for(connection, minimum, walk.pruned):
+        detail = f"no entry says that the entries before {minimum} were pruned"
+        walk.report(0, DamageKind.ENTRY_DROPPED, detail)
 
 
 def _walk_entries(connection: psycopg.Connection[Any], walk: _Walk, progress: Progress) -> None:
@@ -203,6 +226,8 @@ def _check_columns(walk: _Walk, row: Sequence[Any], encoded: bytes) -> None:
         data = orjson.loads(encoded)
     except orjson.JSONDecodeError:
         return  # such bytes never hash to a leaf; that is reported with their place
+    if data.get("kind") == EntryKind.AUDIT_PRUNED:
+        walk.pruned = max(walk.pruned, pruned_to(data))
     get = data.get
     expected = (
         get("id"), get("kind"), _moment(get("time")), get("provider"),
@@ -214,8 +239,8 @@ def _check_columns(walk: _Walk, row: Sequence[Any], encoded: bytes) -> None:
         walk.report(row[0], DamageKind.SEARCH_COLUMN_EDITED, f"{', '.join(wrong)} differs from the entry")
 
 
-def _check_tail(connection: psycopg.Connection[Any], walk: _Walk, size: int) -> None:
-    end = _one(connection, "SELECT coalesce(max(entry_index), -1) + 1 FROM audit.entries")
+def _check_tail(connection: psycopg.Connection[Any], walk: _Walk, size: int, minimum: int) -> None:
+    end = _one(connection, "SELECT coalesce(max(entry_index), -1) + 1 FROM audit.entries") or minimum
     if end < size:
         walk.report(end, DamageKind.TAIL_TRUNCATED, f"the tree has {size} leaves, but entries end here")
     elif end > size and not walk.gap:
@@ -277,7 +302,7 @@ def _one(connection: psycopg.Connection[Any], query: Any) -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def _not_proven(size: int, signed: int, behind: Standing | None) -> tuple[str, ...]:
+def _not_proven(size: int, signed: int, behind: Standing | None, minimum: int) -> tuple[str, ...]:
     witnesses = behind.independent if behind is not None else 0
     if behind is None or not (witnesses and behind.quorum_met):
         missing = [f"self-consistent only: {witnesses} independent witnesses"]
@@ -285,5 +310,9 @@ def _not_proven(size: int, signed: int, behind: Standing | None) -> tuple[str, .
         missing = [f"that witnesses saw more than {behind.checkpoint.size} entries ({behind})"]
     if signed < size:
         missing.append(f"entries {signed} to {size - 1} stand under no checkpoint yet")
+    if minimum:
+        missing.append(
+            f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked"
+        )
     missing.append("that everything which happened was logged")
     return tuple(missing)

@@ -164,7 +164,7 @@ class Settings(BaseSettings):
 
     key_encryption: Literal["keyring", "transit"] = Field(
         "keyring",
-        description="Who keeps the key that wraps subjects' keys: the keyring, or Transit of a HashiCorp Vault.",
+        description="Who keeps the key that wraps subjects' keys: the keyring, or HashiCorp Vault (Transit).",
     )
     transit_url: str | None = Field(
         None,
@@ -184,6 +184,20 @@ class Settings(BaseSettings):
         description=(
             "Days after an exchange about a person during which they cannot be erased. Default: the time"
             " within which a decision can be brought before the administrative court (UU 5/1986 Art. 55)."
+        ),
+    )
+
+    audit_retention_days: int = Field(
+        3_650,
+        ge=1,
+        le=36_500,
+        description="Days that entries of the log are kept at least; pruning takes two stewards, too.",
+    )
+    audit_retention_by_kind: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Other days for kinds of entries or whole families, as a JSON list such as"
+            ' `["audit=1825", "sync.completed=7300"]`.'
         ),
     )
 

@@ -10,7 +10,7 @@ depends_on = None
 _WRITERS = "lintas_ingest, lintas_api, lintas_steward, lintas_auditor, lintas_dispatcher"
 _READERS = "lintas_api, lintas_steward, lintas_auditor, lintas_sequencer"
 
-_UP = f"""
+_UP = rf"""
 CREATE TABLE audit.case_index (
     case_key bytea NOT NULL CHECK (octet_length(case_key) = 32),
     entry_id uuid NOT NULL,
@@ -79,37 +79,42 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     asked   audit.prunings;
     floor   bigint;
-    whole   regclass;
-    pruned  bigint;
+    whole   regclass[];
+    edge    bigint;
+    each    regclass;
 BEGIN
     SELECT * INTO asked FROM audit.prunings WHERE pruning_id = wanted AND approved_by IS NULL FOR UPDATE;
     IF NOT FOUND OR asked.proposed_by = approver THEN
-        RAISE EXCEPTION 'no pruning of another person waits under this id' USING ERRCODE = '42501';
+        RAISE insufficient_privilege USING MESSAGE = 'no pruning of another person waits under this id';
+    END IF;
+    IF EXISTS (SELECT FROM audit.legal_hold WHERE released_at IS NULL) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a legal hold is open';
     END IF;
     SELECT minimum_index INTO STRICT floor FROM audit.retention_state FOR UPDATE;
     IF asked.minimum_index <= floor OR asked.minimum_index > (SELECT max(tree_size) FROM audit.checkpoints)
     THEN
-        RAISE EXCEPTION 'only entries below a signed checkpoint, not yet pruned' USING ERRCODE = '42501';
+        RAISE insufficient_privilege USING MESSAGE = 'only entries below a checkpoint, not pruned yet';
     END IF;
-    pruned := asked.minimum_index - floor;
     CREATE TEMPORARY TABLE pruned_ids ON COMMIT DROP AS
         SELECT entry_id FROM audit.entries WHERE entry_index < asked.minimum_index;
     DELETE FROM audit.sealed USING pg_temp.pruned_ids p WHERE sealed.entry_id = p.entry_id;
     DELETE FROM audit.subject_index USING pg_temp.pruned_ids p WHERE subject_index.entry_id = p.entry_id;
     DELETE FROM audit.case_index USING pg_temp.pruned_ids p WHERE case_index.entry_id = p.entry_id;
     DELETE FROM audit.search_blocks WHERE block < asked.minimum_index / 256;
-    FOR whole IN
-        SELECT i.inhrelid::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-         WHERE i.inhparent = 'audit.entries'::regclass
-           AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(''([0-9]+)''\\)')::bigint
-               <= asked.minimum_index
-    LOOP
-        EXECUTE format('DROP TABLE %%s', whole);
-    END LOOP;
-    DELETE FROM audit.entries WHERE entry_index < asked.minimum_index;
+    SELECT array_agg(part), coalesce(max(high), 0) INTO whole, edge
+      FROM (SELECT i.inhrelid::regclass AS part,
+                   substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([0-9]+)''\)')::bigint AS high
+              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = 'audit.entries'::regclass) AS parts
+     WHERE high <= asked.minimum_index;
+    DELETE FROM audit.entries WHERE entry_index >= edge AND entry_index < asked.minimum_index;
     UPDATE audit.retention_state SET minimum_index = asked.minimum_index;
     UPDATE audit.prunings SET approved_by = approver, approved_at = at WHERE pruning_id = wanted;
-    RETURN pruned;
+    -- Last, because it keeps everybody from the log until the commit.
+    FOREACH each IN ARRAY coalesce(whole, '{{}}') LOOP
+        EXECUTE 'DROP TABLE ' || each;
+    END LOOP;
+    RETURN asked.minimum_index - floor;
 END $$;
 REVOKE EXECUTE ON FUNCTION audit.prune_entries(uuid, text, timestamptz) FROM PUBLIC;
 

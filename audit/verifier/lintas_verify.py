@@ -221,23 +221,36 @@ def verify_log(directory: Path, keys: Keys, seen_file: Path | None = None) -> No
         if signed.setdefault(earlier, earlier_root) != earlier_root:
             raise Falsehood(f"two different trees of size {earlier} were signed: the log was forked")
     with_entries = (directory / "tile" / "entries").is_dir()
-    check_tree(directory, size, signed, with_entries=with_entries)
+    minimum = read_minimum(directory)
+    check_tree(directory, size, signed, minimum if with_entries else size)
     leaves = "entries" if with_entries else "leaf hashes"
     say(f"checked: {size} {leaves} and {len(signed)} checkpoints of {origin}")
     say(f"proven: all of them stand in this order under each signed checkpoint, the last of {size}")
     if not with_entries:
         say("not proven: what the entries say, because the export holds only hashes")
+    elif minimum:
+        say(f"not proven: what the entries before {minimum} said: they were pruned, their hashes checked")
 
 
-def check_tree(directory: Path, size: int, signed: dict[int, bytes], *, with_entries: bool) -> None:
-    """Hash every leaf, compare it with its tile, and compare each signed root when it is reached."""
+def read_minimum(directory: Path) -> int:
+    """The first entry that was not pruned."""
+    file = directory / "minimum-index"
+    text = read_text(file).strip() if file.exists() else "0"
+    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text) or int(text) % 256:
+        raise Falsehood("the minimum index is not the first entry of a bundle")
+    return int(text)
+
+
+def check_tree(directory: Path, size: int, signed: dict[int, bytes], minimum: int) -> None:
+    """Hash every leaf that was not pruned, compare it with its tile, and each signed root that is reached."""
     tree, proven = GrowingTree(), 0
     above: list[bytes] = []
     wrong: int | None = None
     for tile in range((size + 255) // 256):
         width = min(256, size - tile * 256)
         stored = read_tile(directory, 0, tile, width)
-        leaves = [leaf_hash(e) for e in read_bundle(directory, tile, width)] if with_entries else stored
+        there = tile * 256 >= minimum
+        leaves = [leaf_hash(e) for e in read_bundle(directory, tile, width)] if there else stored
         for leaf, expected in zip(leaves, stored, strict=True):
             if leaf != expected and wrong is None:
                 wrong = tree.size

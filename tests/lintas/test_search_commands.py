@@ -116,3 +116,16 @@ def test_a_part_is_taken_out_and_checked(run, tmp_path):
     checked = run("check-export", folder)
     assert checked.exit_code == 70
     assert "FALSE: entries.csv" in checked.stdout
+
+
+def test_pruning_is_previewed_proposed_and_approved_by_another(run, installation):
+    shown = told(run("prune", "--preview", "--before", "2020-01-01", "--json"))
+    assert (shown["entries"], shown["kept_by"]) == (0, "exchange.refused")
+    assert told(run("prune", "--list", "--json")) == []
+    assert run("prune", "--before", "2020-01-01").exit_code == 2
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        for name in ("steward-01", "steward-02"):
+            roles = frozenset({OfficerRole.STEWARD})
+            register_officer(connection, Officer(name, "kominfo", name, roles))
+    refused = run("prune", "--before", "2020-01-01", "--officer", "steward-01", "--reason", "old")
+    assert refused.exception.code == "pruning-refused"
