@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import accounting, attention, erasing, extracting, pruning, searching, streams
+from lintas.commands import accounting, answering, attention, erasing, extracting, pruning, searching, streams
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     extracting.add_to(group)
     pruning.add_to(group)
     accounting.add_to(group)
+    answering.add_to(group)
     streams.add_to(group)
     attention.add_to(group)
     erasing.add_to(group)

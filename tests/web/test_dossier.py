@@ -1,0 +1,169 @@
+"""A dossier answers who, what, when and by which right, on paper and as files that check offline."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import audit.verifier
+from audit.sequencer import Sequencer
+from foundation import clock
+from lintas.cli import app
+from sandbox.portal import Portal
+from tests.verification.city import BUDI, CLAIMS, OFFICE, PORTAL, SERVICE, SITI, City
+from tests.web.serving import serving
+
+
+def run(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
+
+
+@pytest.fixture(scope="module")
+def asked(city_copies, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str, Path]]:  # type: ignore[no-untyped-def]
+    """Two people about whom a portal has asked; the entry of the first answer; a file with her NIK."""
+    with city_copies.city() as city, serving(city) as url:
+        ca = city.installation.authority.ca_path
+        with Portal(url, ca, PORTAL, city.keys[PORTAL]) as portal:
+            for person in (SITI, BUDI):
+                portal.give_consent(SERVICE, person.body)
+            answer = portal.verify(SERVICE, SITI.body, CLAIMS, case_number="UKM-7")
+            portal.verify(SERVICE, BUDI.body, BUDI.claims)
+        with Sequencer(city.installation) as sequencer:
+            sequencer.settle()
+        nik = tmp_path_factory.mktemp("person") / "nik"
+        nik.write_text(f"{SITI.nik}\n", encoding="utf-8")
+        yield city, str(answer.promise["entry"]), nik
+
+
+@pytest.fixture(autouse=True)
+def at_home(asked: tuple[City, str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foundation.installation.load_settings", lambda: asked[0].installation.settings)
+
+
+def files_of(bundle: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(bundle) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def checked(bundle: Path, keys: Path) -> tuple[int, str]:
+    with zipfile.ZipFile(keys) as archive:
+        for name in ("log.keys", "bus.jwks"):
+            (bundle.parent / name).write_bytes(archive.read(name))
+    script = Path(audit.verifier.__file__).with_name("lintas_dossier.py")
+    command = [sys.executable, str(script), str(bundle), "--log-keys", str(bundle.parent / "log.keys")]
+    done = subprocess.run(
+        [*command, "--bus-keys", str(bundle.parent / "bus.jwks")],
+        capture_output=True, text=True, check=False, env={}, cwd=bundle.parent,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_a_citizens_dossier_holds_their_own_entries_with_proofs_and_what_they_rested_on(
+    asked: tuple[City, str, Path], tmp_path: Path
+) -> None:
+    city, entry, nik = asked
+    code, said = run("audit", "dossier", tmp_path, "--nik-file", nik, "--for", "citizen", "--json")
+    told = json.loads(said)
+    assert (code, told["entries"], told["proven"]) == (0, 2, 2)
+    files = files_of(tmp_path / "dossier.zip")
+    entries = [json.loads(content) for name, content in files.items() if name.startswith("entries/")]
+    assert {each["kind"] for each in entries} == {"consent.granted", "exchange.answered"}
+    assert entry in {each["id"] for each in entries}
+    opened = [json.loads(content) for name, content in files.items() if name.startswith("opened/")]
+    assert "UKM-7" in {each.get("case_number") for each in opened}
+    assert {name.partition("/")[0] for name in files} >= {"agreements", "consents", "contracts", "services"}
+    assert files["dossier.pdf"] == (tmp_path / "dossier.pdf").read_bytes()
+    code, said = checked(tmp_path / "dossier.zip", tmp_path / "dossier.zip")
+    assert (code, "2 entries with proofs" in said) == (0, True)
+    (logged,) = [each for each in city.entries("audit.dossier") if each["details"]["asker"] == "citizen"]
+    assert logged["details"]["manifest"] == told["manifest_sha256"]
+    assert len(logged["subjects"]) == 1
+
+
+def test_an_auditors_dossier_shows_pseudonyms_only(asked: tuple[City, str, Path], tmp_path: Path) -> None:
+    _, entry, nik = asked
+    for number, question in enumerate((("--exchange", entry), ("--nik-file", nik))):
+        folder = tmp_path / str(number)
+        code, _ = run("audit", "dossier", folder, *question, "--language", "en")
+        assert code == 0
+        files = files_of(folder / "dossier.zip")
+        assert not any(name.startswith("opened/") for name in files)
+        for person in (SITI, BUDI):
+            for content in files.values():
+                assert person.nik.encode() not in content
+                assert person.name.encode() not in content
+        manifest = json.loads(files["manifest.json"])
+        assert entry in {each["id"] for each in manifest["entries"]}
+        cited = {each["kind"]: each for each in manifest["rests_on"]}
+        assert cited["agreement"]["file"] in files
+
+
+def test_a_period_is_answered_whole(asked: tuple[City, str, Path], tmp_path: Path) -> None:
+    today = clock.now() - timedelta(days=2), clock.now() + timedelta(days=2)
+    since, until = (f"{each:%Y-%m-%d}" for each in today)
+    code, said = run("audit", "dossier", tmp_path, "--since", since, "--until", until, "--json")
+    assert (code, json.loads(said)["entries"] > 4) == (0, True)
+    assert checked(tmp_path / "dossier.zip", tmp_path / "dossier.zip")[0] == 0
+
+
+@pytest.mark.parametrize("spoiled", ["entry", "agreement", "extra", "manifest", "proof", "stranger"])
+def test_whatever_is_changed_in_a_bundle_is_found_offline(
+    asked: tuple[City, str, Path], tmp_path: Path, spoiled: str
+) -> None:
+    _, entry, _ = asked
+    assert run("audit", "dossier", tmp_path, "--exchange", entry)[0] == 0
+    files = files_of(tmp_path / "dossier.zip")
+    names = {"entry": "entries/", "agreement": "agreements/", "proof": "proofs/", "manifest": "manifest.json"}
+    if spoiled == "extra":
+        files["entries/999.json"] = b"{}"
+    elif spoiled == "stranger":
+        header, payload, _ = files["manifest.jws"].decode().split(".")
+        files["manifest.jws"] = f"{header}.{payload}.{'A' * 86}".encode()
+    else:
+        name = next(name for name in sorted(files) if name.startswith(names[spoiled]))
+        files[name] = files[name].replace(b"1", b"2", 1)
+    with zipfile.ZipFile(tmp_path / "spoiled.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    code, said = checked(tmp_path / "spoiled.zip", tmp_path / "dossier.zip")
+    assert (code, "FALSE" in said) == (1, True)
+
+
+def test_a_question_that_names_nothing_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["audit", "dossier", str(tmp_path)])
+    assert "must say which one" in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_breach_query_says_whom_it_concerns_and_drafts_the_notice(
+    asked: tuple[City, str, Path], tmp_path: Path
+) -> None:
+    city, _, _ = asked
+    discovered = clock.now() - timedelta(hours=20)
+    told = [f"{discovered:%Y-%m-%dT%H:%M:%S+0000}", "--to", tmp_path / "drafts", "--json"]
+    code, said = run("audit", "breach", "--system", PORTAL, "--discovered-at", *told)
+    found = json.loads(said)
+    assert (code, found["subjects"], found["exchanges"]) == (0, 2, 2)
+    assert found["receivers"] == {OFFICE: 2}
+    assert 51 < found["hours_left"] <= 52
+    assert any(name.startswith("dukcapil-mojokerto/persons:") for name in found["fields"])
+    drafts = {file.name: file.read_text(encoding="utf-8") for file in (tmp_path / "drafts").iterdir()}
+    assert set(drafts) == {"pemberitahuan.md", "notice.md", "affected.json"}
+    assert "3 x 24 jam" in drafts["pemberitahuan.md"]
+    assert "2 persons are concerned, in 2 exchanges" in drafts["notice.md"]
+    assert not any(SITI.nik in text or SITI.name in text for text in (said, *drafts.values()))
+    assert json.loads(run("audit", "breach", "--system", "another", "--json")[1])["subjects"] == 0
+    one = json.loads(run("audit", "breach", "--field", "kpp-mojokerto/tax-standing", "--json")[1])
+    assert {name.partition(":")[0] for name in one["fields"]} == {"kpp-mojokerto/tax-standing"}
+    assert len(city.entries("audit.breach")) == 3
