@@ -83,8 +83,6 @@ class _Compact:
         self.place = 0
 
     def struct(self, depth: int = 0) -> dict[int, object]:
-        if depth > _DEEPEST:
-            raise PagesUnreadableError("a header is nested too deeply")
         found: dict[int, object] = {}
         number = 0
         while (first := self._byte()) != _STOP:
@@ -100,6 +98,8 @@ class _Compact:
         if kind in (_BYTE, _DOUBLE, _BINARY):
             self._skip(self._varint() if kind == _BINARY else 1 if kind == _BYTE else 8)
             return None
+        if depth > _DEEPEST:
+            raise PagesUnreadableError("a header is nested too deeply")
         if kind in (_LIST, _SET):
             first = self._byte()
             count = self._varint() if first >> 4 == 0x0F else first >> 4

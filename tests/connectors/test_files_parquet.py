@@ -129,3 +129,11 @@ def test_any_bytes_are_headers_or_none(content: bytes) -> None:
         list(page_headers(io.BytesIO(content), 0, len(content)))
     except PagesUnreadableError:
         return
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x19" * 5_000, b"\x1c" * 5_000, b"\x18" + b"\xff" * 5_000, b"\x19\xf9" * 400]
+)
+def test_headers_that_go_deep_or_have_no_end_are_none(content: bytes) -> None:
+    with pytest.raises(PagesUnreadableError):
+        list(page_headers(io.BytesIO(content), 0, len(content)))
