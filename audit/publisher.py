@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ class Publisher:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._fork: LogForked | None = None
+        self._connection: psycopg.Connection[Any] | None = None
 
     @property
     def runs(self) -> bool:
@@ -117,17 +119,21 @@ class Publisher:
         """
         if self._policy is None:
             return None
-        with self._asking, self._installation.database.connect(Role.SEQUENCER, autocommit=True) as connection:
-            note, base = self._newest(connection)
+        with self._asking:
+            connection = self._connected()
             try:
+                note, base = self._newest(connection)
                 answers = self._ask_all(connection, note, seconds)
                 self._refuse_ahead(connection, answers)
+                return self._keep(connection, self._policy, base, answers)
             except LogForked as error:
                 self._fork = error
                 quorum.quorum_is_missing(connection, self._grace, f"{error.what} {error.why}")
                 log.error("log_forked", witness=error.attributes.get("witness"))
                 raise
-            return self._keep(connection, self._policy, base, answers)
+            except psycopg.Error:
+                self._hang_up()
+                raise
 
     def offer(self) -> None:
         """Say that there is a newer checkpoint."""
@@ -154,6 +160,19 @@ class Publisher:
         self.stop()
         for client in self._clients:
             client.close()
+        with self._asking:
+            self._hang_up()
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._installation.database.connect(Role.SEQUENCER, autocommit=True)
+        return self._connection
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+        self._connection = None
 
     def _run(self) -> None:
         refresh = min(_LONGEST_REFRESH, self._grace / 4).total_seconds()

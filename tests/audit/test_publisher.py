@@ -30,6 +30,8 @@ from foundation import clock
 from foundation.database import Role
 from foundation.installation import Installation
 from tests.audit.witness_server import ServedWitness, served
+from web.problems import problem_of
+from web.routes.log import _LATEST
 
 PROCESS = Path(__file__).with_name("sequencer_process.py")
 ROOT = Path(__file__).parents[2]
@@ -92,6 +94,7 @@ def test_each_signed_checkpoint_gets_the_cosignatures_of_the_witnesses(witnessed
         "SELECT note, independent, quorum_met FROM audit.cosigned_checkpoints WHERE tree_size = 303",
     )
     assert (independent, quorum_met) == (2, True)
+    assert one(witnessed, _LATEST) == (note,)
     keys = log_verifier_keys(witnessed)
     assert open_checkpoint(note, [*keys, *(each.cosigner.key for each in witnesses)]).size == 303
     assert all(each.folder.seen(witnessed.settings.log_origin)[0].size == 303 for each in witnesses)
@@ -164,7 +167,12 @@ def test_after_the_set_time_without_a_quorum_exchanges_stop_and_everything_else_
                     pytest.raises(QuorumMissing, match="too few witnesses") as caught,
                 ):
                     attempt(connection, exchange())
-                assert caught.value.retry_after == 60
+                told = problem_of(caught.value)
+                assert (told.status, told.code, told.headers) == (
+                    503,
+                    "quorum-missing",
+                    {"Retry-After": "60"},
+                )
             write(witnessed)
             assert sequencer.settle() == 1
             witnesses[1].start()
