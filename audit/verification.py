@@ -314,5 +314,5 @@ def _not_proven(size: int, signed: int, behind: Standing | None, minimum: int) -
         missing.append(
             f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked"
         )
-    missing.append("that everything which happened was logged")
+    missing.append("whether everything that happened was logged")
     return tuple(missing)

@@ -73,7 +73,7 @@ class ProofStory:
         if whole:
             self.stages.good(f"put back: the log is whole again, {report.entries:,} entries recomputed")
             for each in report.not_proven:
-                self.stages.line(f"[dim]{each}[/dim]")
+                self.stages.line(f"[dim]not proven: {each}[/dim]")
         else:
             self.stages.good(
                 f"one row changed as superuser; lintas audit verify says: [red]{report.first}[/red]"

@@ -60,7 +60,8 @@ def described(report: "VerificationReport") -> VerifiedLog:
             f"[green]the log is whole[/green]: {report.entries:,} entries, {report.checkpoints:,} signed"
             f" checkpoints, the last over {report.signed_size:,} entries"
         )
-        return VerifiedLog(True, fields, (first, *(f"  [dim]{each}[/dim]" for each in report.not_proven)))
+        missing = (f"  [dim]not proven: {each}[/dim]" for each in report.not_proven)
+        return VerifiedLog(True, fields, (first, *missing))
     lines = [f"[bold red]the log was changed[/bold red]: {report.first}"]
     lines += [f"  {each}" for each in report.damages[1:10]]
     return VerifiedLog(False, fields, tuple(lines))
