@@ -29,6 +29,7 @@ from foundation.errors import Location
 
 __all__ = ["Access", "Operation", "read_access_logs"]
 
+_FORMS = frozenset({".ndjson", ".jsonl", ".csv"})
 _NAMES = ("time", "dataset", "operation", "records")
 
 
@@ -61,7 +62,7 @@ class Access:
 
 
 def read_access_logs(path: Path) -> list[Access]:
-    """The lines of one file, or of every `.ndjson`, `.jsonl` and `.csv` file below a folder, by time.
+    """The lines of one file, or of every `access-log*.ndjson`, `.jsonl` or `.csv` below a folder, by time.
 
     Raises:
         AccessLogInvalid: When a line is not one of an access log.
@@ -72,7 +73,7 @@ def read_access_logs(path: Path) -> list[Access]:
 
 
 def _files(folder: Path) -> Iterable[Path]:
-    return (file for file in folder.rglob("*") if file.suffix in {".ndjson", ".jsonl", ".csv"})
+    return (file for file in folder.rglob("access-log*") if file.suffix in _FORMS)
 
 
 def _read(file: Path) -> list[Access]:

@@ -195,15 +195,16 @@ def test_what_was_asked_is_read_from_the_entries(installation):
 
 
 def test_access_logs_are_read_as_json_lines_and_as_csv(tmp_path):
-    (tmp_path / "a.ndjson").write_text(
+    (tmp_path / "access-log-a.ndjson").write_text(
         '{"time": "2026-11-20T03:00:00Z", "dataset": "a/b", "operation": "list", "records": 5}\n\n', "utf-8"
     )
-    (tmp_path / "b.csv").write_text(
+    (tmp_path / "nib.csv").write_text("nib;name\n1;a\n", "utf-8")  # an agency's own file is not touched
+    (tmp_path / "access-log-b.csv").write_text(
         "time,dataset,operation,records\n2026-11-20T09:00:00+07:00,a/*,session,\n", "utf-8"
     )
     first, second = read_access_logs(tmp_path)
     assert (first.dataset, first.records, first.at) == ("a/*", None, T - timedelta(hours=1))
-    assert (second.operation, second.records, second.seen_in) == (Operation.LIST, 5, "a.ndjson:1")
+    assert (second.operation, second.records, second.seen_in) == (Operation.LIST, 5, "access-log-a.ndjson:1")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_access_logs_are_read_as_json_lines_and_as_csv(tmp_path):
     ['{"time": "2026-11-20T03:00:00", "dataset": "a/b", "operation": "list"}', "x", '{"dataset": "a"}', "[]"],
 )
 def test_a_line_that_is_no_access_is_refused_with_its_place(tmp_path, line):
-    (tmp_path / "a.ndjson").write_text(line, "utf-8")
+    (tmp_path / "access-log-a.ndjson").write_text(line, "utf-8")
     with pytest.raises(AccessLogInvalid) as caught:
         read_access_logs(tmp_path)
-    assert str(caught.value.location) == "a.ndjson:1"
+    assert str(caught.value.location) == "access-log-a.ndjson:1"

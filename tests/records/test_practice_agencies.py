@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from audit.access_log import read_access_logs
+from audit.access_reconciliation import compare_accesses, logged_questions
+from audit.discrepancies import DiscrepancyKind, Reconciliation, Window
+from audit.sequencer import Sequencer
+from foundation import clock
 from foundation.database import Role
 from foundation.errors import FixSource, RetryLater
 from participants.registry import Agency, System, register_agency, register_system
@@ -111,3 +117,33 @@ def test_a_fault_of_the_tax_office_ends_the_batch_with_its_entry(
     assert raised.value.remedy
     assert practice.kinds() == ["sync.started", "sync.failed"]
     assert practice.entries()[-1]["details"]["error"] == raised.value.code
+
+
+def test_what_the_agencies_served_is_what_the_log_tells_until_entries_are_suppressed(
+    practice: World, agencies: PracticeAgencies
+) -> None:
+    window = Window(since=clock.now())
+
+    def compared() -> Reconciliation:
+        with Sequencer(practice.installation) as sequencer:
+            sequencer.settle()
+        result = Reconciliation(window)
+        with practice.installation.database.connect(Role.AUDITOR) as connection:
+            syncs, lookups = logged_questions(connection, window)
+        served = read_access_logs(agencies.directory)
+        compare_accesses(served, syncs, lookups, result, tolerance=timedelta(milliseconds=20))
+        return result
+
+    for dataset in (PERSONS, TAX):
+        sync(practice, dataset)
+    agreed = compared()
+    assert (agreed.found, agreed.compared["accesses"] > 2) == ([], True)
+    before_suppression = clock.now()
+    sync(practice, TAX)
+    with practice.installation.database.admin(practice.installation.settings.database_name) as connection:
+        connection.execute("DELETE FROM audit.outbox")
+    (found,) = compared().found
+    assert found.kind is DiscrepancyKind.ACCESS_UNLOGGED
+    assert found.window.since is not None
+    assert found.window.since >= before_suppression - timedelta(seconds=1)
+    assert TAX in found.what
