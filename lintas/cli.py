@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from lintas.commands import audit, bus, catalogue, deployment, practice, review, running, telling, witness
+from lintas.commands import (
+    audit,
+    bus,
+    catalogue,
+    deployment,
+    lookups,
+    practice,
+    review,
+    running,
+    telling,
+    witness,
+)
 
 __all__ = ["app", "main"]
 
@@ -26,6 +37,7 @@ running.register(app)
 catalogue.register(app)
 review.register(app)
 telling.register(app)
+lookups.register(app)
 audit.register(app)
 witness.register(app)
 

@@ -123,6 +123,8 @@ class Status:
     log: LogStatus
     notices: NoticeStatus
     streams: Sequence["StreamState"] = ()
+    unfinished_lookups: int = 0
+    """Sources that were asked live in the last day, and nobody saw the end of it."""
     flags: int = 0
     """What the rules that watch access flagged and no auditor has judged."""
     witnessing: Witnessing = field(default_factory=Witnessing)
@@ -147,6 +149,9 @@ class Status:
             found.append(Trouble(f"{self.notices.dead:,} notices were given up", "lintas notices list"))
         if self.flags:
             found.append(Trouble(f"{self.flags:,} flags wait for an auditor", "lintas audit attention list"))
+        if self.unfinished_lookups:
+            what = f"{self.unfinished_lookups:,} live look-ups have no completion in the log"
+            found.append(Trouble(what, "lintas lookups unfinished"))
         found += [
             Trouble(
                 f"the stream {each.name} fails ({each.problem}), {each.waiting:,} entries wait",
@@ -168,6 +173,7 @@ class Status:
             "log": self.log,
             "notices": self.notices,
             "streams": self.streams,
+            "unfinished_lookups": self.unfinished_lookups,
             "flags": self.flags,
             "witnessing": self.witnessing,
         }
@@ -188,6 +194,7 @@ def gather(installation: "Installation") -> Status:
             log=_log(connection),
             notices=_notices(connection),
             streams=_streams(connection),
+            unfinished_lookups=_unfinished_lookups(connection),
             flags=_flags(connection),
             witnessing=witnessing(connection),
         )
@@ -276,3 +283,9 @@ def _streams(connection: "Connection[Any]") -> "list[StreamState]":
     from audit.streaming.destination import states
 
     return states(connection)
+
+
+def _unfinished_lookups(connection: "Connection[Any]") -> int:
+    from verification.unfinished import count_unfinished
+
+    return count_unfinished(connection)

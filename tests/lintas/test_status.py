@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +54,14 @@ def shown(found):
 def test_when_nothing_waits_for_a_person_it_says_so_first():
     assert status().troubles == []
     assert shown(status()).startswith("All is well")
+
+
+def test_a_look_up_without_its_end_is_a_trouble_and_says_how_to_see_it():
+    found = replace(status(), unfinished_lookups=2)
+    (trouble,) = found.troubles
+    assert trouble.next == "lintas lookups unfinished"
+    assert "2 live look-ups have no completion" in shown(found)
+    assert found.as_dict()["unfinished_lookups"] == 2
 
 
 @pytest.mark.parametrize(
