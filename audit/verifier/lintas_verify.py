@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 Keys = dict[tuple[str, str], Ed25519PublicKey]
 HOLDS, FALSE, UNCHECKED = 0, 1, 2
 NOT_PROVEN = (
-    "self-consistent only: 0 independent witnesses",
+    "self-consistent only: 0 independent witnesses asked (lintas_witnesses.py counts them by your policy)",
     "not proven: that the operator shows everybody this same history",
     "not proven: that everything which happened was logged",
 )
