@@ -12,7 +12,18 @@ from rich.console import Console
 
 from benchmarks.measure import Measurement, show, write_json
 
-NAMES = ("sync", "verification", "audit", "city", "fhir", "webhooks", "files", "attention", "dag_parsing")
+NAMES = (
+    "sync",
+    "verification",
+    "audit",
+    "audit_search",
+    "city",
+    "fhir",
+    "webhooks",
+    "files",
+    "attention",
+    "dag_parsing",
+)
 
 LONG = frozenset({"city"})
 """Starts the whole group, which the journeys do as well: in a smoke run only when it is asked for by name."""

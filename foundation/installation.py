@@ -22,6 +22,7 @@ INSTALLATION_KEYS: dict[str, Algorithm] = {
     "quarantine": "x25519",  # rejected rows are sealed to it; only stewards open them
     "vault-kek": "symmetric",  # wraps per-subject keys in the vault
     "vault-index": "symmetric",  # keyed index of identifiers in the vault
+    "case-index": "symmetric",  # keyed index of case numbers beside the log
     "tags": "symmetric",  # keyed tags that let quarantine be matched without values
 }
 

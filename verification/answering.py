@@ -18,10 +18,12 @@ Invariant: no entry, no answer; and no entry of an answer that was not stored.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from uuid import UUID
 
 from audit.entry import EntryKind
 from audit.log import append
+from audit.search.cases import case_key
 from foundation import clock, telemetry
 from verification import answers, idempotency, referrals, watches
 from verification.claims import check_claims
@@ -130,6 +132,8 @@ def _commit(
         sealed=personal,
         other=judged.other,
     )
+    if composed.case_number is not None:
+        draft = replace(draft, case_key=case_key(session.context.vault.keyring, composed.case_number))
     with (
         telemetry.span("verification.commit"),
         committing(session, decision, subject.keys, judged.other) as transaction,

@@ -11,6 +11,7 @@ import pytest
 
 from audit.log import append
 from audit.receipt import verify_promise
+from audit.search import case_key
 from audit.sequencer import Sequencer
 from consent.errors import ConsentChanged, ExchangeDenied
 from foundation import clock
@@ -333,6 +334,16 @@ def test_no_stored_row_names_or_describes_the_person(city: City, context: Answer
     for entry in city.entries():
         assert BUDI.nik not in str(entry)
         assert BUDI.name not in str(entry)
+
+
+def test_an_answer_is_listed_under_its_case_number_by_a_key_alone(
+    city: City, context: AnsweringContext
+) -> None:
+    city.consent_of(context, BUDI)
+    answer(context, BUDI.question(case_number="B-17/2026"), ASKER)
+    with city.connect(Role.MIGRATOR) as connection:
+        ((key, _),) = connection.execute("SELECT * FROM audit.case_index").fetchall()
+    assert bytes(key) == case_key(context.vault.keyring, "b-17/2026")
 
 
 def test_refusals_carry_a_promise_of_their_own_entry(city: City, context: AnsweringContext) -> None:
