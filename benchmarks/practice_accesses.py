@@ -96,6 +96,7 @@ class Imagination:
         self._ordinary_days()
         self._portal()
         self._honest_oddities()
+        self._honest_coincidences()
         self._planted_by_officers()
         self._planted_by_many()
         self._planted_by_machines()
@@ -138,12 +139,20 @@ class Imagination:
                 for number in range(self._random.randint(20, 33)):
                     moment = start + dt.timedelta(seconds=15 * number)
                     self._one(agency, registrar, moment, self._anybody(), purpose="mass-registration")
-            person = self._somebody_new()  # a difficult application on many desks
-            for officer in staff[3:8]:
-                self._one(agency, officer, self._moment(self._open[4], 9), person)
-            colleague = self._somebody_new()
+
+    def _honest_coincidences(self) -> None:
+        for agency, staff in self._staff.items():
+            for day in (self._open[4], self._late[3]):  # a difficult application on many desks
+                person = self._somebody_new()
+                for officer in self._random.sample(staff, self._random.randint(4, 7)):
+                    self._one(agency, officer, self._moment(day, 9), person)
+            colleague = self._somebody_new()  # a colleague applies for something, as anybody may
             self._relatives.append((agency, staff[5], "self", colleague))
-            self._one(agency, staff[4], self._moment(self._open[6], 10), colleague)  # an honest application
+            for day in (self._open[6], self._late[5]):
+                self._one(agency, staff[4], self._moment(day, 10), colleague)
+            for day in self._open[::6]:  # a clock that is a little wrong
+                late = dt.timedelta(seconds=self._random.uniform(-60, 60))
+                self._one(agency, staff[6], self._moment(day, 9), self._anybody()).skew = late
 
     def _planted_by_officers(self) -> None:
         for agency, staff in self._staff.items():

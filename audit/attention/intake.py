@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from audit import entry as entries
+from foundation import clock
 
 __all__ = ["KEPT_FOR", "LOCAL", "Taken", "take_up"]
 
@@ -119,7 +120,8 @@ def take_up(connection: psycopg.Connection[Any], limit: int, is_working_day: Cal
         ids = [fact.entry_id for fact in facts]
         window = {"lowest": min(ids), "highest": max(ids), "since": since, "until": until}
         connection.execute(_SUBJECTS, window)
-        connection.execute(_FORGET, {"before": max(fact.at for fact in facts) - KEPT_FOR})
+        newest = min(clock.now(), max(fact.at for fact in facts))  # a clock far ahead forgets nothing
+        connection.execute(_FORGET, {"before": newest - KEPT_FOR})
     connection.execute("UPDATE audit.attention_state SET position = %s", (until,))
     return Taken(since, until)
 
