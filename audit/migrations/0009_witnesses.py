@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 _READERS = "lintas_api, lintas_steward, lintas_auditor, lintas_sequencer"
-_WRITERS = "lintas_ingest, lintas_api, lintas_steward, lintas_auditor"
+_WRITERS = "lintas_ingest, lintas_api, lintas_steward, lintas_auditor, lintas_dispatcher"
 
 _UP = f"""
 CREATE TABLE audit.cosigned_checkpoints (
