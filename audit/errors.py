@@ -20,6 +20,7 @@ FixInstallation
 └── KeyEncryptionMisconfigured   the key-encryption key cannot be reached as the settings say
 Refused
 ├── CursorInvalid          a cursor is malformed, or belongs to another search
+├── KeyStillInUse          a version of the key-encryption key cannot be destroyed yet
 ├── ErasureRefused         a person cannot be erased now, or not by this officer
 ├── EntryRefused           the draft is not an entry of its kind, so nothing is written
 ├── ExtractRefused         a part of the log cannot be written as asked
@@ -41,6 +42,7 @@ __all__ = [
     "ExtractRefused",
     "FilterInvalid",
     "KeyEncryptionMisconfigured",
+    "KeyStillInUse",
     "LogDamaged",
     "LogForked",
     "LogRolledBack",
@@ -110,6 +112,12 @@ class KeyEncryptionMisconfigured(FixInstallation):
     """The key-encryption key cannot be reached as the settings say."""
 
     code = "key-encryption-misconfigured"
+
+
+class KeyStillInUse(Refused):
+    """A version of the key-encryption key cannot be destroyed yet."""
+
+    code = "key-still-in-use"
 
 
 class ErasureRefused(Refused):

@@ -89,6 +89,9 @@ class KeyEncryption(Protocol):
     def rotate_to(self, version: int) -> None:
         """Make this version, the one after the current, wrap from now on; nothing when it does already."""
 
+    def destroy(self, version: int) -> None:
+        """Destroy an older version for good; nothing when it is gone already."""
+
     def close(self) -> None:
         """Close connections, and forget what is held."""
 
@@ -124,6 +127,10 @@ class KeyringKek:
         """Roll the key; of two that do so at once, one makes the version."""
         if self.current_version() < version:
             self._keyring.roll(_NAME)
+
+    def destroy(self, version: int) -> None:
+        """Remove the key file; other processes forget it when they end."""
+        self._keyring.destroy(_NAME, version)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -187,6 +194,10 @@ class KeyEncryptionKeys:
     def rotate_to(self, version: int) -> None:
         """Make this version of the KEK in force wrap from now on."""
         self._by(self._current).rotate_to(version)
+
+    def destroy(self, kek: KekVersion) -> None:
+        """Destroy an older version of a provider's KEK."""
+        self._by(kek.provider).destroy(kek.version)
 
     def close(self) -> None:
         """Close what was opened."""

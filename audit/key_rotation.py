@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 
 from audit.entry import EntryDraft, EntryKind
+from audit.errors import KeyStillInUse
 from audit.key_encryption import KekVersion, KeyEncryptionKeys, Secret, Wrapped
 from audit.log import append
 from audit.vault import identifier_context, keys_context
@@ -22,7 +23,7 @@ from foundation.database import DatabaseName, Role, translated
 if TYPE_CHECKING:
     from foundation.installation import Installation
 
-__all__ = ["BATCH", "KeysInUse", "Rotation", "keys_in_use", "rotate"]
+__all__ = ["BATCH", "KeysInUse", "Rotation", "keys_in_use", "retire", "rotate"]
 
 BATCH = 500
 """Subjects whose keys are wrapped anew in one transaction."""
@@ -105,6 +106,35 @@ def keys_in_use(installation: Installation) -> list[KeysInUse]:
     found = {KekVersion(provider, version): count for provider, version, count in rows}
     found.setdefault(current, 0)
     return [KeysInUse(kek, count, kek == current) for kek, count in found.items()]
+
+
+def retire(installation: Installation, kek: KekVersion, *, actor: str) -> None:
+    """Destroy an older version of the KEK, so that backups of the vault from its time open no more.
+
+    Raises:
+        KeyStillInUse: When it wraps now, or somebody's keys are still wrapped by it.
+    """
+    keks = KeyEncryptionKeys.of(installation)
+    try:
+        current = keks.current
+        if kek.provider == current.provider and kek.version >= current.version:
+            raise KeyStillInUse(
+                f"Version {kek.version} wraps keys now", remedy="Rotate first: `lintas audit keys rotate`"
+            )
+        with translated(), installation.database.connect(Role.STEWARD, DatabaseName.VAULT) as connection:
+            row = connection.execute(
+                "SELECT vault.retire_kek(%s, %s, %s)", [kek.provider, kek.version, clock.now()]
+            ).fetchone()
+        still = row[0] if row else 0
+        if still:
+            raise KeyStillInUse(
+                f"The keys of {still} subjects are still wrapped by version {kek.version}",
+                remedy="Rotate first: `lintas audit keys rotate`",
+            )
+        _log(installation, EntryKind.KEY_RETIRED, actor, kek, {"version": kek.version})
+        keks.destroy(kek)
+    finally:
+        keks.close()
 
 
 def _begin(connection: Connection[Any], keks: KeyEncryptionKeys, actor: str) -> tuple[int, KekVersion, bool]:

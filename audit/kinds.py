@@ -77,6 +77,7 @@ class EntryKind(StrEnum):
     KEY_ADDED = "key.added"
     KEY_ROLLED = "key.rolled"
     KEY_REWRAPPED = "key.rewrapped"
+    KEY_RETIRED = "key.retired"
     ROLE_CHANGED = "role.changed"
     PARTICIPANT_CHANGED = "participant.changed"
     CONTRACT_PUBLISHED = "contract.published"
@@ -560,6 +561,13 @@ KINDS: Mapping[EntryKind, KindRule] = {
         "a legal hold was placed on a person's data", "actor", _PERSON, **_HOLD_DETAILS
     ),
     EntryKind.HOLD_RELEASED: _rule("a legal hold was released", "actor", _PERSON, **_HOLD_DETAILS),
+    EntryKind.KEY_RETIRED: _rule(
+        "an older version of the key-encryption key is destroyed",
+        "actor",
+        frozenset(),
+        **_KEY_DETAILS,
+        version="version of the key-encryption key",
+    ),
     EntryKind.KEY_REWRAPPED: _rule(
         "every subject's keys were wrapped anew under the key-encryption key in force",
         "actor",

@@ -106,6 +106,14 @@ class TransitKek:
             rotating = f"{self._url}/keys/{self._key}/rotate"
             self._client.request("POST", rotating, json={}, accept=range(200, 300), idempotent=False)
 
+    def destroy(self, version: int) -> None:
+        """Let the Vault decrypt with later versions only, and trim away this one and all before it."""
+        key = f"{self._url}/keys/{self._key}"
+        oldest = {"min_decryption_version": version + 1, "min_encryption_version": version + 1}
+        self._client.request("POST", f"{key}/config", json=oldest, idempotent=True)
+        trimmed = {"min_available_version": version + 1}
+        self._client.request("POST", f"{key}/trim", json=trimmed, idempotent=True)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

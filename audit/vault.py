@@ -49,7 +49,13 @@ class Vault:
         self._keyring = installation.keyring
         self._keks = KeyEncryptionKeys.of(installation)
         self._pool: ConnectionPool[Any] = installation.database.pool(
-            role, DatabaseName.VAULT, min_size=1, max_size=4, autocommit=True, plans_once=True
+            role,
+            DatabaseName.VAULT,
+            min_size=1,
+            max_size=4,
+            autocommit=True,
+            plans_once=True,
+            prepare_threshold=None,  # psycopg would drop every prepared statement after a rollback
         )
         self._cache: OrderedDict[bytes, tuple[float, SubjectKeys]] = OrderedDict()
         self._guard = threading.Lock()

@@ -190,6 +190,21 @@ class Keyring:
         self._make(name, present.version + 1, present.algorithm)
         return self.current(name)
 
+    def destroy(self, name: str, version: int) -> None:
+        """Remove an older version for good: what only it opens stays closed. Nothing when it is gone already.
+
+        Raises:
+            KeyMissing: When it is the current version, or there is no such key.
+        """
+        if version >= self.current(name).version:
+            raise KeyMissing(
+                f"Version {version} of the key {name} is not an older one",
+                remedy="Roll the key first",
+                name=name,
+            )
+        self._file(name, version).unlink(missing_ok=True)
+        self._loaded.pop((name, version), None)
+
     def secret(self, name: str) -> bytes:
         """Return the 32 bytes of the current symmetric key of a name.
 

@@ -28,6 +28,7 @@ __all__ = [
     "reject_erasure",
     "release_subject",
     "request_rows",
+    "retire_key",
     "rotate_keys",
     "start_erasure",
 ]
@@ -192,6 +193,18 @@ def key_rows() -> list[dict[str, Any]]:
             }
             for each in keys_in_use(installation)
         ]
+
+
+def retire_key(provider: str, version: int, *, officer: str) -> Mapping[str, Any]:
+    """Destroy an older version of the key-encryption key."""
+    from audit.key_encryption import KekVersion
+    from audit.key_rotation import retire
+    from lintas.steward_view import acting_steward
+
+    with opened() as installation:
+        acting_steward(installation, officer).for_operator()
+        retire(installation, KekVersion(provider, version), actor=officer)
+    return {"provider": provider, "version": version, "state": "destroyed"}
 
 
 def _retention(installation: "Installation") -> timedelta:

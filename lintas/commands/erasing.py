@@ -56,6 +56,7 @@ def add_to(group: typer.Typer) -> None:
     keys = typer.Typer(no_args_is_help=True, help="The key that wraps every subject's keys.")
     keys.command("list")(list_keys)
     keys.command("rotate")(rotate)
+    keys.command("retire")(retire)
     group.add_typer(keys, name="keys")
 
 
@@ -158,3 +159,15 @@ def rotate(officer: Officer, as_json: AsJson = False) -> None:
         done = rotate_keys(officer, lambda done, left: bar.update(task, completed=done, total=done + left))
     fields = {name: getattr(done, name) for name in ("provider", "version", "rewrapped", "continued")}
     print_fields(fields, as_json=as_json)
+
+
+def retire(
+    version: Annotated[int, typer.Argument(min=1, help="The version, from `lintas audit keys list`.")],
+    officer: Officer,
+    provider: Annotated[str, typer.Option(help="`keyring` or `transit`.")] = "keyring",
+    as_json: AsJson = False,
+) -> None:
+    """Destroy an older key-encryption key, for good: backups of the vault from its time open no more."""
+    from lintas.erasure_view import retire_key
+
+    print_fields(retire_key(provider, version, officer=officer), as_json=as_json)

@@ -20,6 +20,7 @@ from audit.subject_view import Reader, exchanges_of
 from audit.suppression import is_suppressed
 from audit.vault import FRESH_SECONDS, Vault
 from audit.verification import verify_installation
+from audit.verifier import lintas_verify
 from foundation import clock
 from foundation.database import Role
 
@@ -145,6 +146,11 @@ def test_an_erased_person_leaves_nothing_that_opens_and_every_proof(
     with installation.database.connect(Role.AUDITOR) as connection:
         verify_receipt(str(receipt(connection, promises[0].entry_id)), log_verifier_keys(installation))
         export_log(connection, tmp_path / "export", READER)
+    (tmp_path / "keys").write_text("".join(f"{key}\n" for key in log_verifier_keys(installation)))
+    (tmp_path / "before").write_text(str(before))
+    trusted = ["--keys", str(tmp_path / "keys")]
+    assert lintas_verify.main(["log", str(tmp_path / "export"), *trusted]) == 0
+    assert lintas_verify.main(["receipt", str(tmp_path / "before"), *trusted]) == 0
     assert kinds(installation)[2:6] == [
         "erasure.requested", "erasure.approved", "erasure.started", "subject.erased",
     ]  # fmt: skip

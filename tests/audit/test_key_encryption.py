@@ -4,6 +4,7 @@ import signal
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from transit_server import TOKEN, TransitServer
 
-from audit.errors import KeyEncryptionMisconfigured, SealBroken
+from audit.errors import KeyEncryptionMisconfigured, KeyStillInUse, SealBroken
 from audit.key_encryption import KekVersion, KeyringKek, Secret, Wrapped
-from audit.key_rotation import keys_in_use, rotate
+from audit.key_rotation import keys_in_use, retire, rotate
 from audit.transit import TransitKek
 from audit.vault import Vault
 from foundation.database import DatabaseName, Role
-from foundation.errors import LintasError
+from foundation.errors import LintasError, RetryLater
 from foundation.installation import Installation
+from foundation.keyring import KeyMissing
 from foundation.settings import Settings, SettingsInvalid
 from foundation.tls import LocalAuthority
 
@@ -146,6 +148,7 @@ def test_keys_move_from_the_keyring_to_the_vault_and_back_by_rotating(installati
 KILLED = """
 import os, signal, sys
 from foundation.installation import Installation
+from foundation.keyring import KeyMissing
 from foundation.settings import load_settings
 from audit.key_rotation import rotate
 
@@ -191,6 +194,38 @@ def test_a_rotation_stands_in_the_log_and_changes_no_entry(installation):
     assert kinds[-2:] == ["key.rolled", "key.rewrapped"]
 
 
+def test_a_retired_version_opens_nothing_any_more_and_wraps_nothing(kek):
+    secret = [Secret(b"one", b"keys\x00a")]
+    old = kek.wrap(secret)
+    kek.rotate_to(2)
+    kek.destroy(1)
+    kek.destroy(1)
+    assert kek.unwrap(kek.wrap(secret)) == [b"one"]
+    with pytest.raises((SealBroken, KeyMissing)):
+        kek.unwrap(old)
+
+
+def test_only_a_version_that_wraps_nobodys_keys_is_retired_and_a_late_mint_is_refused(installation):
+    first, second = KekVersion("keyring", 1), KekVersion("keyring", 2)
+    with Vault(installation) as vault:
+        vault.handles_for("nik", NIKS[:3])
+        with pytest.raises(KeyStillInUse, match="wraps keys now"):
+            retire(installation, first, actor="steward-01")
+        installation.keyring.roll("vault-kek")
+        with pytest.raises(KeyStillInUse, match="3 subjects"):
+            retire(installation, first, actor="steward-01")
+        rotate(installation, actor="steward-01")
+        late = vault._keks.wrap
+        vault._keks.wrap = lambda given: [replace(each, kek=second) for each in late(given)]
+        retire(installation, first, actor="steward-01")
+        retire(installation, second, actor="steward-01")
+        with pytest.raises(RetryLater):
+            vault.handle_for("nik", NIKS[9])
+        vault._keks.wrap = late
+        assert vault.handle_for("nik", NIKS[9])
+    assert installation.keyring.versions("vault-kek") == [3]
+
+
 @pytest.mark.parametrize("role", [Role.API, Role.DISPATCHER])
 def test_only_stewards_rewrap_or_destroy_keys(installation, role):
     with Vault(installation) as vault:
@@ -200,6 +235,7 @@ def test_only_stewards_rewrap_or_destroy_keys(installation, role):
         f"SELECT vault.forget('{handle}')",
         "DELETE FROM vault.subjects",
         "UPDATE vault.erasure_epoch SET epoch = 0",
+        "SELECT vault.retire_kek('keyring', 1, now())",
     ):
         with (
             installation.database.connect(role, DatabaseName.VAULT) as connection,

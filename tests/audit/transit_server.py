@@ -22,6 +22,7 @@ class TransitServer:
     def __init__(self, context: ssl.SSLContext, key: str = "lintas-kek") -> None:
         self.key = key
         self.key_type = "aes256-gcm96"
+        self.oldest = 1
         self.versions = [secrets.token_bytes(32)]
         self.requests: list[str] = []
         server = self
@@ -77,6 +78,14 @@ class TransitServer:
         if operation == f"keys/{self.key}/rotate":
             self.versions.append(secrets.token_bytes(32))
             return 200, {"data": {"latest_version": len(self.versions)}}
+        if operation == f"keys/{self.key}/config":
+            self.oldest = body["min_decryption_version"]
+            return 200, {"data": {}}
+        if operation == f"keys/{self.key}/trim":
+            trimmed = body["min_available_version"]
+            return (
+                (204, None) if trimmed <= self.oldest else (400, {"errors": ["above min_decryption_version"]})
+            )
         works = {f"encrypt/{self.key}": self._encrypt, f"decrypt/{self.key}": self._decrypt}
         if operation not in works:
             return 400, {"errors": ["encryption key not found"]}
@@ -95,6 +104,8 @@ class TransitServer:
 
     def _decrypt(self, item: dict[str, str]) -> dict[str, Any]:
         _, version, text = item["ciphertext"].split(":")
+        if int(version[1:]) < self.oldest:
+            return {"error": "ciphertext or signature version is disallowed by policy (too old)"}
         sealed, bound = base64.b64decode(text), base64.b64decode(item["associated_data"])
         try:
             plain = AESGCM(self.versions[int(version[1:]) - 1]).decrypt(sealed[:12], sealed[12:], bound)

@@ -98,6 +98,7 @@ def test_the_key_that_wraps_every_key_is_rotated(home, canary):
     done = run("keys", "rotate", "--officer", "walidata-01")
     assert done == {"provider": "keyring", "version": 2, "rewrapped": 1, "continued": False}
     assert run("keys", "list") == [{"provider": "keyring", "version": 2, "subjects": 1, "wraps_now": True}]
+    assert run("keys", "retire", "1", "--officer", "walidata-01")["state"] == "destroyed"
 
 
 def test_the_command_line_knows_exactly_the_grounds_of_the_log():
