@@ -80,7 +80,7 @@ def test_every_command_explains_itself_and_its_options() -> None:
 def test_every_command_that_prints_something_prints_json_too() -> None:
     silent = {
         "airflow-database", "api", "audit prove", "database", "demo", "dispatcher", "monitor", "sandbox",
-        "sequencer", "up",
+        "sequencer", "up", "witness run",
     }  # fmt: skip
     for path, command in leaves().items():
         assert path in silent or any("--json" in each.opts for each in command.params), path
