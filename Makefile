@@ -8,7 +8,7 @@ BIN := .venv/bin
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: ## the whole bus in one run: two agencies, one application verified, every exchange proven
+demo: ## the whole bus in one run: four agencies, five applications, a death, every exchange proven
 	@./.ci/install
 	@$(BIN)/lintas demo --people $(PEOPLE)
 
