@@ -35,6 +35,7 @@ def add_to(group: typer.Typer) -> None:
     group.command("subject-key")(subject_key)
     group.command("manifests")(manifests)
     group.command("verify-subject")(verify_subject)
+    group.command("follow")(follow)
 
 
 def reconcile(
@@ -126,6 +127,21 @@ def verify_subject(
     code = lintas_subject.main([*arguments, *(["--view", str(view)] if view else [])])
     if code:
         raise typer.Exit(code)
+
+
+def follow(
+    url: Annotated[str, typer.Argument(help="Where the bus is, such as https://127.0.0.1:8800.")],
+    keys: Annotated[Path, typer.Option("--keys", help="Verifier keys of the log, kept from before.")],
+    ca: Annotated[Path, typer.Option("--ca", help="The authority of its certificate.")],
+    seen: Annotated[Path, typer.Option("--seen", help="Where the last checkpoint seen is kept.")] = Path(
+        "log.checkpoint"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Look at a log from outside, without a database; refuse it when it contradicts what was seen before."""
+    from lintas.followed_view import follow as look
+
+    print_fields(look(url, keys_file=keys, seen=seen, ca_file=ca), as_json=as_json)
 
 
 def aware(moment: datetime | None) -> datetime | None:

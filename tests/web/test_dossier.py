@@ -14,8 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 import audit.verifier
+from audit import EntryDraft, EntryKind, append
+from audit.search.cases import case_key
 from audit.sequencer import Sequencer
 from foundation import clock
+from foundation.database import Role
 from lintas.cli import app
 from sandbox.portal import Portal
 from tests.verification.city import BUDI, CLAIMS, OFFICE, PORTAL, SERVICE, SITI, City
@@ -38,6 +41,9 @@ def asked(city_copies, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
                 portal.give_consent(SERVICE, person.body)
             answer = portal.verify(SERVICE, SITI.body, CLAIMS, case_number="UKM-7")
             portal.verify(SERVICE, BUDI.body, BUDI.claims)
+        number = case_key(city.installation.keyring, "UKM-9")
+        with city.connect(Role.STEWARD) as connection:
+            append(connection, EntryDraft(kind=EntryKind.AUDIT_VIEWED, actor="petugas-1", case_key=number))
         with Sequencer(city.installation) as sequencer:
             sequencer.settle()
         nik = tmp_path_factory.mktemp("person") / "nik"
@@ -107,6 +113,18 @@ def test_an_auditors_dossier_shows_pseudonyms_only(asked: tuple[City, str, Path]
         assert entry in {each["id"] for each in manifest["entries"]}
         cited = {each["kind"]: each for each in manifest["rests_on"]}
         assert cited["agreement"]["file"] in files
+
+
+def test_a_case_is_found_by_its_number_which_stands_nowhere(
+    asked: tuple[City, str, Path], tmp_path: Path
+) -> None:
+    number = tmp_path / "case"
+    number.write_text(" ukm-9\n", encoding="utf-8")
+    code, said = run("audit", "dossier", tmp_path / "to", "--case-file", number, "--json")
+    assert (code, json.loads(said)["entries"]) == (0, 1)
+    assert not any(
+        b"ukm-9" in content.lower() for content in files_of(tmp_path / "to" / "dossier.zip").values()
+    )
 
 
 def test_a_period_is_answered_whole(asked: tuple[City, str, Path], tmp_path: Path) -> None:

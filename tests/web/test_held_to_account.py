@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from audit.keys import log_verifier_keys
 from audit.sequencer import Sequencer
 from foundation import clock
+from foundation.errors import IntegrityBroken
 from lintas.cli import app
 from sandbox.portal import Portal
 from sandbox.receipts import ReceiptInvalid
@@ -29,6 +31,13 @@ def keeping(api: str, city: City, tmp_path: Path) -> Iterator[Portal]:
 def settle(city: City) -> None:
     with Sequencer(city.installation) as sequencer:
         sequencer.settle()
+
+
+def following(city: City, api: str, tmp_path: Path) -> list[str]:
+    keys = tmp_path / "log.keys"
+    keys.write_text("".join(f"{key}\n" for key in log_verifier_keys(city.installation)), encoding="utf-8")
+    ca = city.installation.authority.ca_path
+    return ["audit", "follow", api, "--keys", str(keys), "--ca", str(ca), "--seen", str(tmp_path / "seen")]
 
 
 def test_an_exchange_suppressed_behind_the_buss_back_is_named_by_the_portals_receipts(
@@ -61,15 +70,19 @@ def test_an_exchange_suppressed_behind_the_buss_back_is_named_by_the_portals_rec
 
 
 def test_a_portal_that_has_seen_a_checkpoint_believes_no_log_that_was_put_in_its_place(
-    keeping: Portal, city: City
+    keeping: Portal, city: City, api: str, tmp_path: Path
 ) -> None:
     keeping.give_consent(SERVICE, SITI.body)
     settle(city)
     keeping.look_at_log()
+    follow = following(city, api, tmp_path)
+    assert "seen the first time" in CliRunner().invoke(app, follow).stdout
     answer = keeping.verify(SERVICE, SITI.body, CLAIMS)
     settle(city)
     receipt = keeping.receipt(answer)
     keeping.check_receipt(answer, receipt)
+    assert "only appended" in CliRunner().invoke(app, follow).stdout
+    kept = (tmp_path / "seen").read_text()
     with city.installation.database.admin(city.installation.settings.database_name) as connection:
         connection.execute(
             "TRUNCATE audit.entries, audit.tiles, audit.checkpoints;"
@@ -81,3 +94,6 @@ def test_a_portal_that_has_seen_a_checkpoint_believes_no_log_that_was_put_in_its
     with pytest.raises((LogForked, ReceiptInvalid)) as caught:
         keeping.look_at_log()
     assert isinstance(caught.value, LogForked)
+    done = CliRunner().invoke(app, follow)
+    assert isinstance(done.exception, IntegrityBroken)
+    assert (tmp_path / "seen").read_text() == kept
