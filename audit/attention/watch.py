@@ -23,7 +23,6 @@ from audit.entry import EntryDraft, EntryKind
 from audit.log import append_many
 from foundation import clock, telemetry
 from foundation.database import Role, translated
-from foundation.errors import LintasError
 
 if TYPE_CHECKING:
     from foundation.installation import Installation
@@ -134,8 +133,8 @@ class Watch:
                     connection = self._installation.database.connect(Role.MONITOR, autocommit=True)
                 if self.turn(connection).is_nothing:
                     ending.wait(LOOK_SECONDS)
-            except (psycopg.Error, LintasError) as error:
-                log.warning("attention.turn_failed", error=getattr(error, "code", type(error).__name__))
+            except Exception as error:  # whatever it is, the watch goes on, and says so
+                log.error("attention.turn_failed", error=getattr(error, "code", type(error).__name__))
                 ending.wait(LOOK_SECONDS)
         if connection is not None:
             with suppress(psycopg.Error):

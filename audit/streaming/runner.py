@@ -164,8 +164,8 @@ class Streams:
                     connection = self._installation.database.connect(Role.MONITOR, autocommit=True)
                 if self.turn(connection) in {Turn.NOTHING_DUE, Turn.POSTPONED}:
                     ending.wait(LOOK_SECONDS)
-            except (psycopg.Error, LintasError) as error:
-                log.warning("stream.turn_failed", error=getattr(error, "code", type(error).__name__))
+            except Exception as error:  # whatever it is, the others are served, and it is said
+                log.error("stream.turn_failed", error=getattr(error, "code", type(error).__name__))
                 ending.wait(_RECOVERY_SECONDS)
         if connection is not None:
             with suppress(psycopg.Error):
