@@ -206,6 +206,18 @@ SELECT e.entry_index, e.entry
 """
 _IN_BLOCKS = """
 SELECT e.entry_index, e.entry
+  FROM unnest(%(blocks)s::bigint[]) WITH ORDINALITY AS listed (block, place)
+ CROSS JOIN LATERAL (
+       -- Ordered and limited, so that every plan walks the primary key of one block, whatever the statistics.
+       SELECT entry_index, entry FROM audit.entries e
+        WHERE entry_index >= block * 256 AND entry_index < block * 256 + 256
+          AND entry_index >= %(low)s AND entry_index < %(high)s{where}
+        ORDER BY entry_index {order} LIMIT 256
+ ) AS e
+ ORDER BY place, e.entry_index {order}
+"""
+_BLOCKS = """
+SELECT e.entry_index, e.entry
   FROM unnest(%(blocks)s::bigint[]) AS block
   JOIN audit.entries e ON e.entry_index >= block * 256 AND e.entry_index < block * 256 + 256
  WHERE e.entry_index >= %(low)s AND e.entry_index < %(high)s{where}
