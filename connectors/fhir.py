@@ -9,15 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
 from connectors import cells
 from connectors.checklist import Checklist
-from connectors.errors import ColumnsMissing, CursorRepeated, PageUnreadable, Place, TokenNotOurs, placed
+from connectors.errors import ColumnsMissing, CursorRepeated, PageUnreadable, Place, placed
 from connectors.fhir_bundle import Bundle, check_version, read_bundle
 from connectors.fhir_paths import FhirPath
 from connectors.fhir_service import FhirService
+from connectors.page_token import read_token, write_token
 from connectors.source import (
     CheckStep,
     DiscoveredColumn,
@@ -30,7 +32,6 @@ from connectors.source import (
 )
 from foundation.http import AccessRefused, NotFoundAtSource
 
-_VERSION = 1
 _EVERYTHING, _CHANGES = "everything", "changes"
 _EMPTY_PAGES = 50
 
@@ -87,31 +88,16 @@ class _Progress:
     seen: set[bytes] = field(default_factory=set)
 
     def token(self, slice: Slice) -> PageToken:
-        value = {
-            "v": _VERSION,
-            "s": slice.slice_id,
-            "l": self.path,
-            "n": self.page,
-            "p": self.position,
-            "d": self.deleted,
-        }
-        return PageToken(json.dumps(value, separators=(",", ":")))
+        held = {"l": self.path, "n": self.page, "p": self.position, "d": self.deleted}
+        return write_token(slice.slice_id, held)
 
     @classmethod
     def resume(cls, after: PageToken, slice: Slice) -> _Progress:
-        try:
-            value = json.loads(after.value)
-            fits = value["v"] == _VERSION and value["s"] == slice.slice_id and isinstance(value["l"], str)
-            progress = cls(value["l"], int(value["n"]), int(value["p"]), int(value["d"]))
-        except (ValueError, KeyError, TypeError):
-            fits = False
-        if not fits:
-            raise TokenNotOurs(
-                "The page token does not belong to this slice",
-                why="It was made for another slice or by another connector",
-                remedy="Begin the batch anew: open another batch instead of resuming this one",
-            )
-        return progress
+        def found(value: Mapping[str, Any]) -> _Progress | None:
+            read = cls(value["l"], int(value["n"]), int(value["p"]), int(value["d"]))
+            return read if isinstance(read.path, str) else None
+
+        return read_token(after, slice.slice_id, found)
 
     def step(self, path: str, bundle: Bundle) -> None:
         """Go on to the next page.

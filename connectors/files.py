@@ -7,24 +7,25 @@ another process, or says that the file is another one now.
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from connectors import files_drop, files_spool
 from connectors.checklist import Checklist
 from connectors.configuration import FilesConfiguration
-from connectors.errors import FileReplaced, Place, TokenNotOurs, placed
+from connectors.errors import FileReplaced, Place, placed
 from connectors.files_drop import Complete, Drop, Listed
 from connectors.files_folder import Folder, shown
 from connectors.files_spool import Spool
 from connectors.files_table import Table, after, chosen, paged
+from connectors.page_token import read_token, write_token
 from connectors.source import (
     CheckStep,
     DiscoveredColumn,
@@ -38,7 +39,6 @@ from connectors.source import (
 from foundation import clock
 from foundation.errors import Location
 
-_VERSION = 1
 _NOTHING_NEW = "nothing-new"
 _CHUNK = 1024 * 1024
 
@@ -52,26 +52,17 @@ class _Progress:
     sha256: str = ""
 
     def token(self, slice_id: str) -> PageToken:
-        value = {"v": _VERSION, "s": slice_id, "h": self.sha256, "n": self.page, "p": self.position}
-        return PageToken(json.dumps(value, separators=(",", ":")))
+        return write_token(slice_id, {"h": self.sha256, "n": self.page, "p": self.position})
 
     @classmethod
     def resume(cls, token: PageToken | None, slice_id: str) -> _Progress:
         if token is None:
             return cls()
-        try:
-            value = json.loads(token.value)
-            fits = value["v"] == _VERSION and value["s"] == slice_id
-            progress = cls(int(value["n"]), int(value["p"]), str(value["h"]))
-        except (ValueError, KeyError, TypeError):
-            fits = False
-        if not fits:
-            raise TokenNotOurs(
-                "The page token does not belong to this slice",
-                why="It was made for another file or by another connector",
-                remedy="Begin the batch anew: open another batch instead of resuming this one",
-            )
-        return progress
+
+        def found(value: Mapping[str, Any]) -> _Progress:
+            return cls(int(value["n"]), int(value["p"]), str(value["h"]))
+
+        return read_token(token, slice_id, found, made_for="another file or by another connector")
 
 
 class FilesSource:

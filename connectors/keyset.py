@@ -7,21 +7,19 @@ change and key (changes), nulls last; a page is cut before the last key that did
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 from sqlalchemy import ColumnElement, and_, false, literal, or_
 
-from connectors.errors import TokenNotOurs
+from connectors.page_token import read_token, write_token
 from connectors.source import PageToken
 
 Key = tuple[Any, ...]
-_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +33,8 @@ class Progress:
     def token(self, slice_id: str, ordering: Sequence[str]) -> PageToken:
         """Write it down, so that another process can go on."""
         key = None if self.key is None else [_encode(value) for value in self.key]
-        value = {
-            "v": _VERSION,
-            "s": slice_id,
-            "o": list(ordering),
-            "n": self.page,
-            "p": self.position,
-            "k": key,
-        }
-        return PageToken(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        held = {"o": list(ordering), "n": self.page, "p": self.position, "k": key}
+        return write_token(slice_id, held)
 
     @classmethod
     def resume(cls, after: PageToken | None, slice_id: str, ordering: Sequence[str]) -> Progress:
@@ -54,20 +45,14 @@ class Progress:
         """
         if after is None:
             return cls()
-        try:
-            value = json.loads(after.value)
-            fits = value["v"] == _VERSION and value["s"] == slice_id and value["o"] == list(ordering)
+
+        def found(value: Mapping[str, Any]) -> Progress | None:
             key = None if value["k"] is None else tuple(_decode(each) for each in value["k"])
-            progress = cls(key=key, page=int(value["n"]), position=int(value["p"]))
-        except (ValueError, KeyError, TypeError, InvalidOperation):
-            fits = False
-        if not fits:
-            raise TokenNotOurs(
-                "The page token does not belong to this slice",
-                why="It was made for another slice, or with another key or moment of change",
-                remedy="Begin the batch anew: open another batch instead of resuming this one",
-            )
-        return progress
+            read = cls(key=key, page=int(value["n"]), position=int(value["p"]))
+            return read if value["o"] == list(ordering) else None
+
+        made_for = "another slice, or with another key or moment of change"
+        return read_token(after, slice_id, found, made_for=made_for)
 
 
 def named(columns: Sequence[ColumnElement[Any]], key: Key | None) -> ColumnElement[bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
@@ -14,7 +13,8 @@ import polars as pl
 
 from connectors import cells
 from connectors.checklist import Checklist
-from connectors.errors import ColumnsMissing, CursorRepeated, Place, TokenNotOurs, placed
+from connectors.errors import ColumnsMissing, CursorRepeated, Place, placed
+from connectors.page_token import read_token, write_token
 from connectors.rest_service import RestService, at, unreadable
 from connectors.source import (
     CheckStep,
@@ -27,7 +27,6 @@ from connectors.source import (
     Window,
 )
 
-_VERSION = 1
 _EVERYTHING, _CHANGES = "everything", "changes"
 _CURSOR_LENGTH = 4_096
 _EMPTY_PAGES = 50
@@ -46,26 +45,18 @@ class _Progress:
     seen: set[bytes] = field(default_factory=set)
 
     def token(self, slice: Slice) -> PageToken:
-        value = {"v": _VERSION, "s": slice.slice_id, "c": self.cursor, "n": self.page, "p": self.position}
-        return PageToken(json.dumps(value, separators=(",", ":")))
+        return write_token(slice.slice_id, {"c": self.cursor, "n": self.page, "p": self.position})
 
     @classmethod
     def resume(cls, after: PageToken | None, slice: Slice) -> _Progress:
         if after is None:
             return cls()
-        try:
-            value = json.loads(after.value)
-            fits = value["v"] == _VERSION and value["s"] == slice.slice_id and isinstance(value["c"], str)
-            progress = cls(cursor=value["c"], page=int(value["n"]), position=int(value["p"]))
-        except (ValueError, KeyError, TypeError):
-            fits = False
-        if not fits:
-            raise TokenNotOurs(
-                "The page token does not belong to this slice",
-                why="It was made for another slice or by another connector",
-                remedy="Begin the batch anew: open another batch instead of resuming this one",
-            )
-        return progress
+
+        def found(value: Mapping[str, Any]) -> _Progress | None:
+            read = cls(cursor=value["c"], page=int(value["n"]), position=int(value["p"]))
+            return read if isinstance(read.cursor, str) else None
+
+        return read_token(after, slice.slice_id, found)
 
     def step(self, cursor: str, rows: int) -> None:
         """Go on to the next page.

@@ -32,7 +32,7 @@ from records.evidence import SELF, About, Evidence, EvidenceStatus, Need
 from records.live import live_evidence, lookup_key, narrowed, severed_keys
 from verification.catalogue import OTHER_PERSON, Service
 from verification.context import Session
-from verification.exchange import OtherPerson, standing
+from verification.exchange import OtherPerson, entry_of, standing
 from verification.sources import LiveSource, LiveSources
 
 if TYPE_CHECKING:
@@ -227,24 +227,8 @@ def _completed(reply: _Reply, service: Service, outcome: str, status: str) -> En
 def _entry(
     kind: EntryKind, question: _Question, service: Service, outcome: str, details: Mapping[str, Any]
 ) -> EntryDraft:
-    decision, contract = question.decision, question.contract
-    request = decision.request
-    return EntryDraft(
-        kind=kind,
-        provider=contract.agency,
-        consumer=request.consumer,
-        system=request.system,
-        actor=request.actor,
-        purpose=request.purpose,
-        legal_basis=decision.legal_basis,
-        agreements=decision.agreements,
-        consent=decision.consent,
-        datasets=(contract.id,),
-        fields=tuple(f"{contract.id}:{name}" for name in sorted(contract.fields)),
-        decision_id=decision.decision_id,
-        rules=decision.rule_ids,
-        outcome=outcome,
-        trace_id=telemetry.trace_id(),
-        details={"lookup": question.lookup_id, "service": service.identifier, **details},
-        subject=question.subject,
-    )
+    contract = question.contract
+    about = {"lookup": question.lookup_id, "service": service.identifier, **details}
+    entry = entry_of(kind, question.decision, question.subject, outcome, details=about)
+    fields = tuple(f"{contract.id}:{name}" for name in sorted(contract.fields))
+    return replace(entry, provider=contract.agency, datasets=(contract.id,), fields=fields)
