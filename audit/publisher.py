@@ -21,7 +21,7 @@ import psycopg
 from audit import quorum
 from audit.checkpoint import Checkpoint, sign_checkpoint
 from audit.cosignatures import with_signatures
-from audit.errors import LogForked
+from audit.errors import LogForked, PolicyInvalid
 from audit.keys import log_private_key, log_verifier_keys
 from audit.merkle import EMPTY_ROOT
 from audit.policy import Policy, Standing
@@ -73,6 +73,11 @@ class Publisher:
         self._policy = Policy.load(settings.log_policy) if settings.log_policy is not None else None
         self._grace = timedelta(seconds=settings.quorum_grace_seconds)
         self._keys = log_verifier_keys(installation)
+        if self._policy is not None and self._keys[0] not in self._policy.log_keys(self._keys):
+            raise PolicyInvalid(
+                "The policy does not name the key that this log signs with.",
+                remedy="Add a `log` line with the first key of /v1/log/keys, and tell the witnesses.",
+            )
         self._published = PublishedCheckpoint.of(installation)
         named = self._policy.witnesses if self._policy else ()
         self._clients = [WitnessClient(w, settings.witness_ca_file) for w in named if w.url is not None]

@@ -29,6 +29,7 @@ from audit.verification import verify_installation
 from foundation import clock
 from foundation.database import Role
 from foundation.installation import Installation
+from tests.audit.practice_log import PracticeLog
 from tests.audit.witness_server import ServedWitness, served
 from web.problems import problem_of
 from web.routes.log import _LATEST
@@ -197,9 +198,12 @@ def test_a_policy_that_is_taken_away_stops_nothing(witnessed, installation):
 
 
 def test_a_policy_that_cannot_be_read_starts_no_sequencer(installation, tmp_path):
-    (tmp_path / "policy").write_text("quorum nobody\n")
-    with pytest.raises(PolicyInvalid):
-        Sequencer(with_settings(installation, log_policy=tmp_path / "policy"))
+    """Nor one that names another log: whoever trusts it would trust nothing that is signed here."""
+    another = "log other.example/log+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2\nquorum none\n"
+    for text in ("quorum nobody\n", another, f"log {PracticeLog().key}\nquorum none\n"):
+        (tmp_path / "policy").write_text(text)
+        with pytest.raises(PolicyInvalid):
+            Sequencer(with_settings(installation, log_policy=tmp_path / "policy"))
 
 
 def roll_back(installation, *, with_files=True):
@@ -286,7 +290,6 @@ class PracticeTwin:
 
     def __init__(self, installation):
         from audit.keys import log_private_key
-        from tests.audit.practice_log import PracticeLog
 
         self.log = PracticeLog(installation.settings.log_origin, history=b"twin")
         self.log.private = log_private_key(installation)
