@@ -55,7 +55,6 @@ class Vault:
             max_size=4,
             autocommit=True,
             plans_once=True,
-            prepare_threshold=None,  # psycopg would drop every prepared statement after a rollback
         )
         self._cache: OrderedDict[bytes, tuple[float, SubjectKeys]] = OrderedDict()
         self._guard = threading.Lock()

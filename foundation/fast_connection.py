@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import errors
@@ -112,6 +112,11 @@ class FastConnection(psycopg.Connection[Any]):
 
     _memory: _Memory | None = None
     _is_together = False
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """Open one; psycopg prepares nothing itself, as after a rollback it would drop ours, too."""
+        return super().connect(conninfo, **{"prepare_threshold": None, **options})
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute a statement; what psycopg does better (templates, scripts, options) is left to it."""

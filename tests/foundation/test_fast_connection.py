@@ -147,3 +147,17 @@ def test_a_connection_cut_off_by_the_server_says_so(installation: Installation, 
         with installation.database.admin() as admin:
             admin.execute("SELECT pg_terminate_backend(%s)", [pid])
         fast.execute("SELECT %s", [1]).fetchall()
+
+
+def test_what_was_prepared_outlives_a_rollback(fast: FastConnection) -> None:
+    def with_a_cursor() -> None:
+        with fast.cursor() as cursor:
+            cursor.execute("INSERT INTO t VALUES (%s) ON CONFLICT DO NOTHING", [1])
+
+    fast.execute("SELECT %s::int", [1])
+    for _ in range(10):  # so often that psycopg would prepare it
+        with_a_cursor()
+    fast.execute("BEGIN")
+    fast.execute("ROLLBACK")
+    with_a_cursor()  # at which psycopg would drop everything that is prepared
+    assert fast.execute("SELECT %s::int", [2]).fetchall() == [(2,)]
