@@ -218,6 +218,27 @@ def test_a_secret_is_a_file_that_only_its_users_see() -> None:
                 assert str(value).startswith("/run/lintas/"), f"{name}: {variable}"
 
 
+WITHOUT_KEYS = {"airflow-api-server", "airflow-scheduler", "airflow-triggerer"}
+HIDDEN = {"keys", "database-roles", "secrets"}
+
+
+def test_who_signs_nothing_and_asks_no_register_sees_no_key_and_no_password() -> None:
+    for name, described in ours().items():
+        covered = {each.split(":")[0] for each in described.get("tmpfs", [])}
+        hidden = {each for each in HIDDEN if f"/var/lib/lintas/{each}" in covered}
+        assert hidden == (HIDDEN if name in WITHOUT_KEYS else set()), name
+
+
+def test_what_is_hidden_is_where_the_installation_keeps_it(tmp_path: Path) -> None:
+    from foundation.installation import Installation
+
+    there = Settings(home=tmp_path / "home", database_url="postgresql://admin@database/postgres")
+    installation = Installation(there)
+    installation.prepare_files()
+    assert {"keys", "secrets"} <= {each.name for each in installation.home.iterdir()}
+    assert installation.database.password_directory == installation.home / "database-roles"
+
+
 def test_the_database_is_reached_only_under_verified_tls() -> None:
     for name, described in ours().items():
         url = described["environment"]["LINTAS_DATABASE_URL"]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from foundation.postgres_account import choose_account, usable_binaries
 from foundation.settings import Settings
@@ -26,6 +27,17 @@ from tests.journeys.postgres_tls import NegotiatedTlsFront
 REPLICATED = ("api", "airflow-worker")
 PRACTICE = ("sandbox", "introduction")
 PORTS = ("public", "database", "broker", "airflow", "api-1", "api-2", "civil", "tax", "licensing", "health")
+
+
+#: What of the home every container of ours sees.
+SHARED = ("airflow", "data-docs", "keys.passphrase", "log", "logs", "run", "sandbox", "tls")
+
+
+def hidden_from(service: Mapping[str, Any]) -> set[str]:
+    """The folders of the home over which an empty one lies in a container."""
+    home = "/var/lib/lintas/"
+    covered = {each.split(":")[0] for each in service.get("tmpfs", [])}
+    return {each.removeprefix(home) for each in covered if each.startswith(home)} - {"run"}
 
 
 def free_ports(count: int) -> list[int]:
@@ -80,6 +92,8 @@ class Topology:
     def environment(self, process: str) -> dict[str, str]:
         service = self.services[service_of(process)]
         found = {name: self._here(str(value)) for name, value in (service.get("environment") or {}).items()}
+        if hidden := hidden_from(service):
+            found["LINTAS_HOME"] = str(self._home_without(hidden, process))
         if service["image"].startswith("lintas"):
             temporary = self.directory / "tmp" / process
             temporary.mkdir(parents=True, exist_ok=True)
@@ -95,6 +109,16 @@ class Topology:
             found |= {"HOME": str(temporary), "TMPDIR": str(temporary)}
             found |= {"LINTAS_SANDBOX_HOST": "localhost"}
         return found | {"PATH": f"{Path(sys.executable).parent}:{usable_binaries()}:{os.environ['PATH']}"}
+
+    def _home_without(self, hidden: set[str], process: str) -> Path:
+        """The home as a container sees it over part of which empty folders lie."""
+        covered = self.directory / "covered" / process
+        for name in hidden:
+            (covered / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in SHARED:
+            if not (covered / name).is_symlink():
+                (covered / name).symlink_to(self.home / name)
+        return covered
 
     def command(self, process: str) -> list[str]:
         words = [self._here(word) for word in self.services[service_of(process)]["command"]]
