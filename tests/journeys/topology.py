@@ -26,6 +26,7 @@ from tests.journeys.postgres_tls import NegotiatedTlsFront
 
 REPLICATED = ("api", "airflow-worker")
 PRACTICE = ("sandbox", "introduction")
+OPTIONAL = ("witness",)  # runs elsewhere, for somebody else's log
 PORTS = ("public", "database", "broker", "airflow", "api-1", "api-2", "civil", "tax", "licensing", "health")
 
 
@@ -64,6 +65,7 @@ class Topology:
             LINTAS_API_PUBLIC_URL=self.public_url, LINTAS_LOG_ORIGIN="topology.example/log",
             LINTAS_AIRFLOW_PARALLELISM="2", LINTAS_PEOPLE="1000",
         )  # fmt: skip
+        self.services = {name: each for name, each in self.services.items() if name not in OPTIONAL}
         self._lay_out()
         self.bus = Supervisor(self.home, self._specs(without=PRACTICE))
         self.agencies = Supervisor(directory / "practice", self._specs(only=PRACTICE))
