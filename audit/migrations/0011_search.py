@@ -29,6 +29,15 @@ CREATE INDEX search_blocks_terms ON audit.search_blocks USING gin (terms) WITH (
 COMMENT ON TABLE audit.search_blocks IS
     'Per 256 entries: their times and the terms that occur; built behind the log, may be emptied and rebuilt';
 
+CREATE FUNCTION audit.blocks_with(wanted bigint[], low bigint, high bigint)
+RETURNS TABLE (block bigint, first_at timestamptz, last_at timestamptz)
+LANGUAGE sql STABLE SET enable_seqscan = off SET enable_indexscan = off AS $$
+    SELECT b.block, b.first_at, b.last_at FROM audit.search_blocks b
+     WHERE b.terms @> wanted AND b.block >= low AND b.block < high
+$$;
+COMMENT ON FUNCTION audit.blocks_with IS
+    'By the GIN index, whatever the statistics: any other plan unpacks the terms of every block';
+
 CREATE TABLE audit.entry_counts (
     hour     timestamptz NOT NULL,
     kind     text NOT NULL,
@@ -125,11 +134,12 @@ GRANT INSERT ON audit.search_blocks, audit.entry_counts TO lintas_sequencer;
 GRANT UPDATE ON audit.entry_counts, audit.search_state TO lintas_sequencer;
 GRANT INSERT, DELETE ON audit.saved_views TO lintas_auditor;
 GRANT INSERT ON audit.prunings TO lintas_steward;
+GRANT EXECUTE ON FUNCTION audit.blocks_with(bigint[], bigint, bigint) TO {_READERS};
 GRANT EXECUTE ON FUNCTION audit.prune_entries(uuid, text, timestamptz) TO lintas_steward;
 """
 
 _DOWN = """
-DROP FUNCTION audit.prune_entries(uuid, text, timestamptz);
+DROP FUNCTION audit.prune_entries(uuid, text, timestamptz), audit.blocks_with(bigint[], bigint, bigint);
 DROP TABLE audit.prunings, audit.retention_state, audit.saved_views, audit.search_state, audit.entry_counts,
     audit.search_blocks, audit.case_index;
 """

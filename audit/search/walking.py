@@ -22,6 +22,8 @@ __all__ = ["Extent", "Found", "Walk"]
 
 _Rows = tuple[list[tuple[int, bytes]], int]
 _BLOCKS_LISTED = 2_048
+_NEAR = 64
+_WINDOW = 65_536
 _MOST_BLOCKS_AT_ONCE = 32
 _NAMED_AT_ONCE = 2_000
 
@@ -150,13 +152,26 @@ class Walk:
             yield from above
 
     def _indexed_blocks(self, first: int, end: int) -> Iterator[int]:
-        query = _BLOCKS.format(order=self._order)
+        """What is common is found in the nearest blocks; what is rare by the index over all of them."""
+        if not self._wanted.terms:
+            yield from self._listed(_BLOCKS_BY_TIME, first, end)
+            return
+        near = (max(first, end - _NEAR), end) if self._down else (first, min(end, first + _NEAR))
+        yield from self._listed(_BLOCKS_NEAR, *near)
+        first, end = (first, near[0]) if self._down else (near[1], end)
+        while first < end:
+            window = (max(first, end - _WINDOW), end) if self._down else (first, min(end, first + _WINDOW))
+            yield from self._listed(_BLOCKS_BY_TERMS, *window)
+            first, end = (first, window[0]) if self._down else (window[1], end)
+
+    def _listed(self, query: str, first: int, end: int) -> Iterator[int]:
         values: dict[str, Any] = {
             "terms": self._wanted.terms,
             "since": self._wanted.since or _LONG_AGO,
             "until": self._wanted.until or _FAR_AHEAD,
             "limit": _BLOCKS_LISTED,
         }
+        query = query.format(order=self._order)
         while first < end:
             rows = self._connection.execute(query, {**values, "first": first, "end": end}).fetchall()
             yield from (row[0] for row in rows)
@@ -216,17 +231,20 @@ SELECT e.entry_index, e.entry
  ) AS e
  ORDER BY place, e.entry_index {order}
 """
-_BLOCKS = """
-SELECT e.entry_index, e.entry
-  FROM unnest(%(blocks)s::bigint[]) AS block
-  JOIN audit.entries e ON e.entry_index >= block * 256 AND e.entry_index < block * 256 + 256
- WHERE e.entry_index >= %(low)s AND e.entry_index < %(high)s{where}
- ORDER BY e.entry_index {order}
-"""
-_BLOCKS = """
+_BLOCKS_BY_TIME = """
 SELECT block FROM audit.search_blocks
- WHERE block >= %(first)s AND block < %(end)s AND terms @> %(terms)s::bigint[]
-   AND last_at >= %(since)s AND first_at < %(until)s
+ WHERE block >= %(first)s AND block < %(end)s AND last_at >= %(since)s AND first_at < %(until)s
+ ORDER BY block {order} LIMIT %(limit)s
+"""
+_BLOCKS_NEAR = """
+SELECT block FROM audit.search_blocks
+ WHERE block >= %(first)s AND block < %(end)s AND last_at >= %(since)s AND first_at < %(until)s
+   AND terms @> %(terms)s::bigint[]
+ ORDER BY block {order} LIMIT %(limit)s
+"""
+_BLOCKS_BY_TERMS = """
+SELECT block FROM audit.blocks_with(%(terms)s::bigint[], %(first)s, %(end)s)
+ WHERE last_at >= %(since)s AND first_at < %(until)s
  ORDER BY block {order} LIMIT %(limit)s
 """
 _LONG_AGO = datetime.fromisoformat("0001-01-02T00:00:00+00:00")

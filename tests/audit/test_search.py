@@ -61,8 +61,10 @@ COUNT = 1300
 
 
 @pytest.fixture
-def world(installation, canary):
-    """1,300 entries: five blocks indexed behind the log, the rest not yet."""
+def world(installation, canary, monkeypatch):
+    """1,300 entries: five blocks indexed behind the log, the rest not yet; windows of a block or two."""
+    monkeypatch.setattr("audit.search.walking._NEAR", 1)
+    monkeypatch.setattr("audit.search.walking._WINDOW", 2)
     officers(installation)
     case = case_key(installation.keyring, CASE)
     with Vault(installation) as vault, installation.database.connect(Role.API) as connection:
