@@ -311,8 +311,6 @@ def _not_proven(size: int, signed: int, behind: Standing | None, minimum: int) -
     if signed < size:
         missing.append(f"entries {signed} to {size - 1} stand under no checkpoint yet")
     if minimum:
-        missing.append(
-            f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked"
-        )
+        missing.append(f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked")
     missing.append("whether everything that happened was logged")
     return tuple(missing)

@@ -1,8 +1,10 @@
 """How the command speaks: tables for people, JSON for programs, errors that end with the next step."""
 
+import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -24,6 +26,7 @@ __all__ = [
     "print_fields",
     "print_json",
     "print_rows",
+    "run_verifier",
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
@@ -90,6 +93,21 @@ def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
     out = console()
     for name, value in fields.items():
         out.print(f"[dim]{name.replace('_', ' '):<{width}}[/dim]  {_cell(value)}", markup=True)
+
+
+def run_verifier(main: Callable[[list[str]], int], arguments: list[str], *, as_json: bool) -> int:
+    """Run a stand-alone verifier, which prints its findings itself; as JSON they are its lines.
+
+    Returns:
+        Its exit code.
+    """
+    if not as_json:
+        return main(arguments)
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main(arguments)
+    print_json({"whole": code == 0, "exit_code": code, "lines": said.getvalue().splitlines()})
+    return code
 
 
 def print_error(error: "LintasError", *, as_json: bool) -> None:

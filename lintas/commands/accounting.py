@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lintas.output import AsJson, console, print_fields, print_json
+from lintas.output import AsJson, console, print_fields, print_json, run_verifier
 
 if TYPE_CHECKING:
     from audit.discrepancies import Reconciliation
@@ -116,6 +116,7 @@ def verify_subject(
     subject_key: Annotated[Path, typer.Option("--subject-key", help="The person's key file.")],
     keys: Annotated[Path | None, typer.Option("--keys", help="Verifier keys (default: FOLDER/keys).")] = None,
     view: Annotated[Path | None, typer.Option("--view", help="What the person was shown, as JSON.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find everything about a person in an exported log, and what they were not shown. Needs no database.
 
@@ -124,8 +125,8 @@ def verify_subject(
     from audit.verifier import lintas_subject
 
     arguments = [str(folder), "--keys", str(keys or folder / "keys"), "--subject-key", str(subject_key)]
-    code = lintas_subject.main([*arguments, *(["--view", str(view)] if view else [])])
-    if code:
+    arguments += ["--view", str(view)] if view else []
+    if code := run_verifier(lintas_subject.main, arguments, as_json=as_json):
         raise typer.Exit(code)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lintas.commands.accounting import Actor, Since, Until, aware
-from lintas.output import AsJson, print_fields
+from lintas.output import AsJson, print_fields, run_verifier
 
 __all__ = ["add_to"]
 
@@ -61,12 +61,13 @@ def check_dossier(
     bundle: Annotated[Path, typer.Argument(help="dossier.zip, or the folder it was unpacked to.")],
     log_keys: Annotated[Path, typer.Option("--log-keys", help="Verifier keys of the log.")],
     bus_keys: Annotated[Path, typer.Option("--bus-keys", help="The bus's public keys, as a JWK set.")],
+    as_json: AsJson = False,
 ) -> None:
     """Check a dossier offline. Ends with 1 when something is false, with 2 when it could not be checked."""
     from audit.verifier import lintas_dossier
 
     arguments = [str(bundle), "--log-keys", str(log_keys), "--bus-keys", str(bus_keys)]
-    if code := lintas_dossier.main(arguments):
+    if code := run_verifier(lintas_dossier.main, arguments, as_json=as_json):
         raise typer.Exit(code)
 
 

@@ -146,12 +146,12 @@ def run_view(
     _show(searched(look, cursor=cursor, limit=limit, view=f"view {name}"), as_json=as_json)
 
 
-def delete_view(name: Name, auditor: Auditor) -> None:
+def delete_view(name: Name, auditor: Auditor, as_json: AsJson = False) -> None:
     """Forget a saved view."""
     from lintas.search_view import delete
 
     delete(name, auditor)
-    console().print(f"the view {name} is gone")
+    print_fields({"view": name, "state": "forgotten"}, as_json=as_json)
 
 
 def _show(page: dict[str, Any], *, as_json: bool) -> None:
