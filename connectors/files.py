@@ -23,7 +23,7 @@ from connectors.configuration import FilesConfiguration
 from connectors.errors import FileReplaced, Place, placed
 from connectors.files_drop import Complete, Drop, Listed
 from connectors.files_folder import Folder, shown
-from connectors.files_spool import Spool
+from connectors.files_spool import Spool, read_whole
 from connectors.files_table import Table, after, chosen, paged
 from connectors.page_token import read_token, write_token
 from connectors.source import (
@@ -196,7 +196,7 @@ class FilesSource:
             listed = {}
             for entry in files_drop.manifests(entries, self.configuration.manifest):
                 size = min(entry.size, files_drop.LARGEST_MANIFEST + 1)
-                content = self.folder.read(entry.name, 0, size) if size else b""
+                content = read_whole(self.folder, entry, size) if size else b""
                 listed.update(files_drop.read_manifest(entry, content))
         return files_drop.sort_out(entries, self.configuration, listed, clock.now())
 

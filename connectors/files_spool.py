@@ -117,6 +117,21 @@ def _copy(folder: Folder, entry: Entry, copy: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), reconnected
 
 
+def read_whole(folder: Folder, entry: Entry, size: int) -> bytes:
+    """Read a small file in one piece, again where the line was cut.
+
+    Raises:
+        RetryLater: When it was cut too often, or the file was replaced meanwhile.
+    """
+    failures = 0
+    while True:
+        try:
+            return folder.read(entry.name, 0, size)
+        except RetryLater as error:
+            failures += 1
+            _go_on(folder, entry, error, failures)
+
+
 def _go_on(folder: Folder, entry: Entry, error: RetryLater, failures: int) -> None:
     """Wait a moment and see that the file is still the same, after the line was cut."""
     if isinstance(error, FileReplaced) or failures >= _ATTEMPTS:

@@ -79,6 +79,16 @@ def test_a_line_that_drops_at_every_tenth_block_loses_and_doubles_nothing(
     source.close()
 
 
+def test_a_list_of_checksums_whose_line_drops_is_read_again(
+    remote: RemoteDrops, office: LicensingOffice
+) -> None:
+    source = remote.open(columns=COLUMNS)
+    office.faults.switch_on(DropFault.CUT_LINE)
+    for _ in range(12):  # each reads the list once: one of them meets the tenth block
+        assert source.slices(Window())
+    source.close()
+
+
 @pytest.mark.usefixtures("no_leaks")
 def test_a_line_that_always_drops_is_named_and_reading_begins_anew_later(
     remote: RemoteDrops, office: LicensingOffice
