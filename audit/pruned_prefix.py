@@ -55,7 +55,9 @@ def is_vouched_for(connection: psycopg.Connection[Any], minimum: int, vouched: i
     """Whether an entry says that the log was pruned, or may still wait to be numbered."""
     if vouched >= minimum:
         return True
-    row = connection.execute("SELECT count(id) FROM audit.outbox").fetchone()
+    row = connection.execute(
+        "SELECT count(id) FROM audit.outbox WHERE kind = 'audit.pruned' AND outcome = 'pruned'"
+    ).fetchone()
     return bool(row and row[0])
 
 

@@ -190,6 +190,8 @@ class Publisher:
                 return  # the sequencer meets it before it signs again
             except (psycopg.Error, LintasError) as error:
                 log.warning("publisher_postponed", error=type(error).__name__)
+            except Exception as error:  # without this thread exchanges would stop hours later
+                log.error("publisher_failed", error=type(error).__name__)
             self._end.wait(_PAUSE_SECONDS)
             self._wake.wait(refresh if met else min(refresh, _IMPATIENT_SECONDS))
             self._wake.clear()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from foundation.database import Role
+from foundation.errors import Refused
 from lintas.access import OPERATOR, connected
 
 if TYPE_CHECKING:
@@ -94,14 +95,19 @@ def note_related(
     """Note a person whom an officer should not look up; only a key goes into the database."""
     from audit.attention.errors import RelationInvalid
     from audit.attention.related import note
+    from audit.suppression import is_suppressed
     from audit.vault import Vault
     from participants.registry import find_officer
+    from records.suppression import suppression_tag
     from schemas.identifiers import Nik
 
     nik = Nik.parse(nik_file.read_text(encoding="utf-8").strip())
     with _desk(officer) as (installation, connection):
         if find_officer(connection, agency, pseudonym) is None:
             raise RelationInvalid("No such officer works for this agency", remedy="Check both names")
+        with installation.database.connect(Role.STEWARD) as steward:
+            if is_suppressed(steward, suppression_tag(installation, nik.value)):
+                raise Refused("This person was erased, or is being erased")
         with Vault(installation, Role.STEWARD) as vault:
             person = vault.handle_for("nik", nik.value)
         note(connection, agency, pseudonym, relation, person, by=officer)  # type: ignore[arg-type]

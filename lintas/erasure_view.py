@@ -14,9 +14,12 @@ from lintas.access import connected, opened
 from lintas.log_view import first_line
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from audit.erasure import ErasureRequest, LegalHold
     from audit.subjects import SubjectKeys
     from foundation.installation import Installation
+    from schemas.identifiers import Nik
 
 __all__ = [
     "Rotated",
@@ -48,18 +51,15 @@ def start_erasure(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, 
     """Ask that the person whose NIK a file holds be erased."""
     from audit.erasure import request_erasure
     from audit.erasure_grounds import ErasureGround
-    from audit.suppression import is_suppressed
     from audit.vault import Vault
     from lintas.steward_view import acting_steward
-    from records.suppression import suppression_tag
     from schemas.identifiers import Nik
 
     nik = Nik.parse(first_line(nik_file))
     with translated(), opened() as installation, Vault(installation, Role.STEWARD) as vault:
         acting_steward(installation, officer)
         with installation.database.connect(Role.STEWARD) as connection:
-            if is_suppressed(connection, suppression_tag(installation, nik.value)):
-                raise Refused("This person was erased, or is being erased")
+            _refuse_erased(installation, connection, nik)
             keys = vault.handle_for("nik", nik.value)
             found = request_erasure(
                 connection, keys, ErasureGround(ground), officer=officer, retention=_retention(installation)
@@ -143,8 +143,9 @@ def hold_subject(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, A
     nik = Nik.parse(first_line(nik_file))
     with translated(), opened() as installation, Vault(installation, Role.STEWARD) as vault:
         acting_steward(installation, officer)
-        keys = vault.handle_for("nik", nik.value)
         with installation.database.connect(Role.STEWARD) as connection:
+            _refuse_erased(installation, connection, nik)
+            keys = vault.handle_for("nik", nik.value)
             return _held(place_hold(connection, keys, HoldGround(ground), officer=officer))
 
 
@@ -225,6 +226,15 @@ def _keys(installation: "Installation", subject: Any) -> "SubjectKeys | None":
         return None
     with Vault(installation, Role.STEWARD) as vault:
         return vault.keys_of(subject)
+
+
+def _refuse_erased(installation: "Installation", connection: "Connection[Any]", nik: "Nik") -> None:
+    """Whoever was erased gets no new handle: nothing could take it away again."""
+    from audit.suppression import is_suppressed
+    from records.suppression import suppression_tag
+
+    if is_suppressed(connection, suppression_tag(installation, nik.value)):
+        raise Refused("This person was erased, or is being erased")
 
 
 def _shown(found: "ErasureRequest") -> dict[str, Any]:

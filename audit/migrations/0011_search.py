@@ -84,7 +84,7 @@ CREATE TABLE audit.prunings (
 COMMENT ON TABLE audit.prunings IS 'What one steward proposed to prune, and another approved';
 
 CREATE FUNCTION audit.prune_entries(wanted uuid, approver text, at timestamptz) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     asked   audit.prunings;
     floor   bigint;
@@ -113,7 +113,7 @@ BEGIN
     SELECT array_agg(part), coalesce(max(high), 0) INTO whole, edge
       FROM (SELECT i.inhrelid::regclass AS part,
                    substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([0-9]+)''\)')::bigint AS high
-              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+              FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
              WHERE i.inhparent = 'audit.entries'::regclass) AS parts
      WHERE high <= asked.minimum_index;
     DELETE FROM audit.entries WHERE entry_index >= edge AND entry_index < asked.minimum_index;
@@ -134,6 +134,7 @@ GRANT INSERT ON audit.search_blocks, audit.entry_counts TO lintas_sequencer;
 GRANT UPDATE ON audit.entry_counts, audit.search_state TO lintas_sequencer;
 GRANT INSERT, DELETE ON audit.saved_views TO lintas_auditor;
 GRANT INSERT ON audit.prunings TO lintas_steward;
+GRANT SELECT (kind, outcome) ON audit.outbox TO lintas_auditor, lintas_steward;
 GRANT EXECUTE ON FUNCTION audit.blocks_with(bigint[], bigint, bigint) TO {_READERS};
 GRANT EXECUTE ON FUNCTION audit.prune_entries(uuid, text, timestamptz) TO lintas_steward;
 """

@@ -172,15 +172,19 @@ class Streams:
                 connection.close()
 
     def _serve(self, connection: psycopg.Connection[Any], claimed: _Claimed) -> Turn:
-        batch, until, missing = self._next_batch(connection, claimed)
         name = claimed.destination.name
+        try:
+            batch, until, missing = self._next_batch(connection, claimed)
+        except LintasError as error:  # an entry in the database is no entry any more
+            self._postpone(connection, claimed, error, [])
+            return Turn.POSTPONED
         if missing:  # retention took them before they could be sent
             log.error("stream.entries_gone", stream=name, entries=missing, since=claimed.position)
             telemetry.count("lintas.audit.stream_entries_gone", missing, stream=name)
         if batch:
             try:
                 self._delivery(claimed.destination).send(batch, claimed.sent + 1)
-            except (LintasError, OSError) as error:
+            except Exception as error:  # whatever a receiver says, the other streams go on
                 self._postpone(connection, claimed, error, batch)
                 return Turn.POSTPONED
         connection.execute(_ADVANCE, {"name": name, "position": until, "sent": len(batch), "at": clock.now()})
@@ -229,7 +233,7 @@ class Streams:
         self,
         connection: psycopg.Connection[Any],
         claimed: _Claimed,
-        error: LintasError | OSError,
+        error: Exception,
         batch: Sequence[LoggedEntry],
     ) -> None:
         name, at = claimed.destination.name, clock.now()
@@ -246,8 +250,9 @@ class Streams:
             problem=problem,
             failures=claimed.failures + 1,
             waiting=claimed.size - claimed.position,
-            first=batch[0].index,
-            last=batch[-1].index,
+            error=type(error).__name__,
+            first=batch[0].index if batch else claimed.position,
+            last=batch[-1].index if batch else None,
         )
 
 

@@ -34,6 +34,7 @@ else:
         from audit.verifier import lintas_verify as verify
 
 FORMAT, TOKEN_TYPE = "lintas-dossier-1", "lintas-dossier+jws"
+LARGEST = 512 * 1024 * 1024
 SIGNATURE_FILES = {"manifest.json", "manifest.jws"}
 NOT_PROVEN = (
     "not proven: that the dossier names every entry that answers its question",
@@ -131,7 +132,10 @@ def check(bundle: Path, log_keys: Path, bus_keys: Path) -> None:
     )
     if bare:
         say(f"not proven: {bare} entries that no checkpoint covered when this was written")
-    say(f"proven: written by the bus on {manifest['written_at']}, and its entries stand in the signed log")
+    say(
+        f"proven: written by the bus on {manifest['written_at']}, and {proven} of its {proven + bare} entries"
+        " stand in the signed log"
+    )
 
 
 def unpacked(bundle: Path, folder: Path) -> Path:
@@ -140,6 +144,8 @@ def unpacked(bundle: Path, folder: Path) -> Path:
         return bundle
     try:
         with zipfile.ZipFile(bundle) as archive:
+            if sum(each.file_size for each in archive.infolist()) > LARGEST:
+                raise verify.Unchecked("the bundle unpacks to more than a dossier ever holds")
             for name in archive.namelist():
                 if name.startswith("/") or ".." in name.split("/"):
                     raise verify.Falsehood("the bundle names a file outside of itself")

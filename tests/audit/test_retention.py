@@ -210,6 +210,11 @@ def test_a_prefix_that_somebody_removed_without_saying_so_is_found(bus):
     with bus.database.connect(Role.MIGRATOR) as connection:
         connection.execute("UPDATE audit.retention_state SET minimum_index = 256")
     assert "no entry says" in str(verify_installation(bus).first)
+    with bus.database.connect(Role.API) as connection:  # what waits to be numbered vouches for nothing else
+        append_many(
+            connection, [EntryDraft(kind=EntryKind.EXCHANGE_REFUSED, occurred_at=OLD, outcome="deny")]
+        )
+    assert "no entry says" in str(verify_installation(bus).first)
 
 
 def test_hashes_of_pruned_entries_that_were_changed_are_found(bus):

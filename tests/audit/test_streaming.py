@@ -360,6 +360,18 @@ def test_a_failing_receiver_alerts_backs_off_and_holds_up_nobody_else(log, https
     assert BackOff(1, 300).pause(0, 900).total_seconds() == 900
 
 
+def test_an_entry_that_was_damaged_stops_the_streams_that_meet_it_aloud_and_no_other(log, https, syslog):
+    log.write(answered())
+    with log.installation.database.admin(log.installation.settings.database_name) as connection:
+        connection.execute("UPDATE audit.entries SET entry = 'no entry' WHERE entry_index = 0")
+    log.send_to(https.url, name="meets-it", since=0)
+    log.send_to(syslog.url, StreamFormat.CEF, name="begins-later", since=1)
+    log.write(answered())
+    log.send_all()
+    later, meets = sorted(states_of(log), key=lambda each: each.name)
+    assert (meets.failures, later.failures, later.waiting) == (1, 0, 0)
+
+
 def states_of(log):
     with log.installation.database.connect(Role.STEWARD) as connection:
         return states(connection)
