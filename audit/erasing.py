@@ -128,8 +128,8 @@ def _begin(
                 "The person to be erased is not in the vault",
                 remedy="Check that the vault database belongs to this installation",
             )
+        suppress(connection, person.tag)  # waits for whoever is answering, whose exchange counts below
         require_erasable(connection, keys, retention)
-        suppress(connection, person.tag)
         connection.execute(
             "UPDATE audit.erasure SET state = 'erasing', index_key = %s WHERE request_id = %s",
             [keys.index_key(), request_id],

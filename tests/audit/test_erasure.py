@@ -1,5 +1,8 @@
 """Erasing a person: two officers, a ground, no hold, retention over; then nothing is left but proofs."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import timedelta
 from uuid import uuid4
 
@@ -17,7 +20,7 @@ from audit.receipt import receipt, verify_receipt
 from audit.sealing import unseal
 from audit.sequencer import Sequencer
 from audit.subject_view import Reader, exchanges_of
-from audit.suppression import is_suppressed
+from audit.suppression import is_suppressed, lock_key
 from audit.vault import FRESH_SECONDS, Vault
 from audit.verification import verify_installation
 from audit.verifier import lintas_verify
@@ -226,6 +229,39 @@ def test_an_exchange_that_must_still_be_kept_stops_an_erasure(installation, know
         ask(installation, unsequenced, retention=timedelta(days=90))
     with clock.shifted(timedelta(days=91)):
         assert ask(installation, keys, retention=timedelta(days=90)).state == "requested"
+
+
+def test_an_exchange_that_is_being_committed_while_an_erasure_begins_stops_it_too(
+    installation, known, canary
+):
+    keys, retention = known[0], timedelta(hours=1)
+    found = approved(installation, keys)
+    with ThreadPoolExecutor(1) as thread, clock.shifted(timedelta(days=1)):
+        with installation.database.connect(Role.API) as answering:
+            answering.execute("SELECT pg_advisory_xact_lock_shared(%s)", [lock_key(tag_of(canary.nik))])
+            append(answering, EntryDraft(kind=EntryKind.EXCHANGE_REFUSED, outcome="denied", subject=keys))
+            erasing = thread.submit(
+                copy_context().run, run, installation, found.request_id, retention=retention
+            )
+            wait_for_a_waiting_lock(installation)
+        with pytest.raises(ErasureRefused, match="must still be kept"):
+            erasing.result(30)
+    with steward(installation) as connection:
+        assert not is_suppressed(connection, tag_of(canary.nik))
+
+
+def wait_for_a_waiting_lock(installation):
+    until = time.monotonic() + 20
+    with installation.database.admin(installation.settings.database_name) as connection:
+        while time.monotonic() < until:
+            (waiting,) = connection.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            ).fetchone()
+            if waiting:
+                return
+            time.sleep(0.02)
+    raise AssertionError("the erasure does not wait for who is answering")
 
 
 def test_a_request_is_open_once_and_a_rejected_one_forgets_whom_it_was_about(installation, known):
