@@ -124,17 +124,23 @@ def usable_binaries() -> Path:
 
 
 def _copied(root: Path) -> Path:
+    """A copy that every account may run, with the wheel's own libraries where its programs look for them."""
     make_private_directory(_SYSTEM_PLACE, 0o755)
+    package = root.parent
+    libraries = package.with_name(f"{package.name}.libs")
     stamp = f"{root.resolve()}:{(root / 'bin' / 'postgres').stat().st_mtime_ns}"
-    target = _SYSTEM_PLACE / f"pginstall18-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    target = _SYSTEM_PLACE / f"wheel-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
     with file_lock(_SYSTEM_PLACE / ".copy.lock"):
         if not target.exists():
             unfinished = target.with_suffix(".new")
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(root, unfinished, symlinks=True)
-            unfinished.chmod(0o755)
+            shutil.copytree(root, unfinished / package.name / root.name, symlinks=True)
+            if libraries.is_dir():
+                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+            for folder in (unfinished, unfinished / package.name):
+                folder.chmod(0o755)
             unfinished.rename(target)
-    return target
+    return target / package.name / root.name
 
 
 def _account(name: str) -> ServerAccount | None:

@@ -9,6 +9,7 @@ import psutil
 import psycopg
 import pytest
 
+from foundation import postgres_account
 from foundation.postgres import EmbeddedPostgres, ServerTuning
 from foundation.postgres_account import ServerAccount, choose_account, socket_directory, usable_binaries
 
@@ -201,3 +202,15 @@ def test_a_long_path_gets_a_short_socket(tmp_path):
 def test_the_binaries_are_postgresql_18():
     assert (usable_binaries() / "postgres").exists()
     assert ServerAccount(None, None).effective_uid == os.geteuid()
+
+
+def test_binaries_in_a_folder_that_the_servers_account_cannot_reach_run_from_a_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(postgres_account, "_SYSTEM_PLACE", tmp_path / "place")
+    unreachable = type("Nowhere", (), {"can_reach": lambda *_: False})
+    monkeypatch.setattr(postgres_account, "choose_account", unreachable)
+    copied = usable_binaries.__wrapped__()
+    assert copied.is_relative_to(tmp_path / "place")
+    for program in ("initdb", "postgres", "psql"):
+        command = [copied / program, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
+        assert " 18." in done.stdout, done.stderr
