@@ -7,7 +7,7 @@ RFC 8785, C2SP tlog-*) that tools written by others can check.
 
 from audit.entry import EntryDraft, EntryKind, RevisionReference
 from audit.log import Promise, append, append_many
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 
 __all__ = [
     "EntryDraft",

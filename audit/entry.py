@@ -20,9 +20,9 @@ import orjson
 
 from audit.errors import EntryRefused
 from audit.kinds import BATCH_FIGURES, KINDS, EntryKind
-from audit.merkle import leaf_hash
-from audit.sealing import Sealed, seal
-from audit.subjects import SubjectKeys
+from audit.subjects.sealing import Sealed, seal
+from audit.subjects.subject_keys import SubjectKeys
+from audit.tree.merkle import leaf_hash
 from foundation import clock
 from foundation.errors import Location
 

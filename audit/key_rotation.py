@@ -14,9 +14,9 @@ from psycopg import Connection
 
 from audit.entry import EntryDraft, EntryKind
 from audit.errors import KeyStillInUse
-from audit.key_encryption import KekVersion, KeyEncryptionKeys, Secret, Wrapped
 from audit.log import append
-from audit.vault import identifier_context, keys_context
+from audit.subjects.key_encryption import KekVersion, KeyEncryptionKeys, Secret, Wrapped
+from audit.subjects.vault import identifier_context, keys_context
 from foundation import clock
 from foundation.database import DatabaseName, Role, translated
 

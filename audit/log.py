@@ -36,7 +36,7 @@ _CASE = "INSERT INTO audit.case_index (case_key, entry_id) VALUES (%(case)s, %(i
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """The entry that will stand in the log, and by when; signed by `audit.receipt.sign_promise`."""
+    """The entry that will stand in the log, and by when; `receipt.sign_promise` signs it."""
 
     entry_id: UUID
     leaf_hash: bytes

@@ -17,8 +17,8 @@ from audit import entry as entries
 from audit.entry import EntryDraft, EntryKind
 from audit.errors import SealBroken, UnknownEntry
 from audit.log import append
-from audit.sealing import unseal
-from audit.subjects import SubjectKeys
+from audit.subjects.sealing import unseal
+from audit.subjects.subject_keys import SubjectKeys
 
 __all__ = ["Reader", "SubjectExchange", "ViewedEntry", "exchanges_of", "scan_for", "show_entry"]
 

@@ -9,10 +9,10 @@ from uuid import uuid4
 import psycopg
 from rich.console import Console
 
+from audit.checking.verification import verify_installation
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append, append_many
-from audit.sequencer import Sequencer
-from audit.verification import verify_installation
+from audit.publishing.sequencer import Sequencer
 from benchmarks.measure import Measurement, measured
 from benchmarks.workspace import workspace
 from foundation.database import Role

@@ -16,15 +16,15 @@ from uuid import UUID
 import psycopg
 from rich.console import Console
 
-from audit.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoints.keys import log_private_key
 from audit.entry import EntryDraft, EntryKind, build
-from audit.keys import log_private_key
-from audit.merkle import HASH_SIZE, Frontier, leaf_hash, verify_inclusion
 from audit.search import Indexer, LogFilter, counts, search, timeline
 from audit.subject_view import Reader
-from audit.subjects import SubjectKeys
-from audit.tiles import DatabaseTiles, inclusion_proof
-from audit.vault import Vault
+from audit.subjects.subject_keys import SubjectKeys
+from audit.subjects.vault import Vault
+from audit.tree.merkle import HASH_SIZE, Frontier, leaf_hash, verify_inclusion
+from audit.tree.tiles import DatabaseTiles, inclusion_proof
 from benchmarks.measure import Measurement, measured, percentiles
 from benchmarks.workspace import workspace
 from foundation.database import Role

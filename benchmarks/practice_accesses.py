@@ -22,8 +22,8 @@ from audit import entry as entry_module
 from audit.attention import related
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append_many
-from audit.sequencer import Sequencer
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.publishing.sequencer import Sequencer
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from foundation.database import Role
 from foundation.installation import Installation
 

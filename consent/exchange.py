@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from audit.entry import RevisionReference
-from audit.subjects import SubjectHandle
+from audit.subjects.subject_keys import SubjectHandle
 from consent.terms import AgreementTerms
 from consent.vocabulary import ConsentState, Mode, Verb
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from audit.entry import RevisionReference
-from audit.subjects import SubjectHandle
+from audit.subjects.subject_keys import SubjectHandle
 from consent.decision import decide
 from consent.exchange import AgreementFact, ConsentFact, EmergencyClaim, ExchangeRequest, Facts, SystemFact
 from consent.facts import governing_agreements

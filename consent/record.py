@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from consent.errors import ConsentNotPossible, RevisionBroken
 from consent.locks import consent_key, lock_exclusive, try_lock_exclusive
 from consent.revision import ConsentNotice, ConsentRevision, GivenBy

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from audit.entry import RevisionReference
-from audit.subjects import SubjectHandle
+from audit.subjects.subject_keys import SubjectHandle
 from consent.exchange import ConsentFact
 from consent.terms import DatasetId, FieldNames, Moment, Slug, Text
 from consent.vocabulary import Channel, ConsentState, Giver, GuardianGround

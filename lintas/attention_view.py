@@ -95,8 +95,8 @@ def note_related(
     """Note a person whom an officer should not look up; only a key goes into the database."""
     from audit.attention.errors import RelationInvalid
     from audit.attention.related import note
-    from audit.suppression import is_suppressed
-    from audit.vault import Vault
+    from audit.erasure.suppression import is_suppressed
+    from audit.subjects.vault import Vault
     from participants.registry import find_officer
     from records.suppression import suppression_tag
     from schemas.identifiers import Nik

@@ -47,8 +47,8 @@ def keep_database() -> None:
 
 def run_sequencer() -> None:
     """Drain the outbox until asked to end; a follower beside it builds the search index."""
+    from audit.publishing.sequencer import Sequencer
     from audit.search import Indexer
-    from audit.sequencer import Sequencer
 
     installation = _installation("sequencer")
     ending = _ending()

@@ -27,7 +27,7 @@ class ProofStory:
     def verify_receipts(self, story: PortalStory, answers: "Mapping[str, VerifiedAnswer]") -> None:
         """Check each receipt with the portal's own code, then with the stand-alone verifier on its own."""
         import audit.verifier
-        from audit.keys import log_verifier_keys
+        from audit.checkpoints.keys import log_verifier_keys
 
         verifier = Path(audit.verifier.__file__).with_name("lintas_verify.py")
         keys = story.folder / "log.keys"
@@ -65,7 +65,7 @@ class ProofStory:
         self._expect(whole=True)
 
     def _expect(self, *, whole: bool) -> None:
-        from audit.verification import verify_installation
+        from audit.checking.verification import verify_installation
 
         report = verify_installation(self.installation)
         if report.intact is not whole:

@@ -10,7 +10,7 @@ from lintas.access import OPERATOR, opened
 from lintas.nik_file import nik_in
 
 if TYPE_CHECKING:
-    from audit.subjects import SubjectKeys
+    from audit.subjects.subject_keys import SubjectKeys
     from foundation.installation import Installation
     from lintas.dossier import Kind
 
@@ -76,7 +76,7 @@ def _kind(asked: Asked) -> "Kind":
 
 def _subject(installation: "Installation", file: Path) -> "SubjectKeys":
     from audit.errors import UnknownEntry
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
     from foundation.database import Role
 
     with Vault(installation, Role.STEWARD) as vault:

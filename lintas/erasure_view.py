@@ -16,8 +16,8 @@ from lintas.log_view import first_line
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from audit.erasure import ErasureRequest, LegalHold
-    from audit.subjects import SubjectKeys
+    from audit.erasure.requests import ErasureRequest, LegalHold
+    from audit.subjects.subject_keys import SubjectKeys
     from foundation.installation import Installation
     from schemas.identifiers import Nik
 
@@ -49,9 +49,9 @@ class Rotated:
 
 def start_erasure(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, Any]:
     """Ask that the person whose NIK a file holds be erased."""
-    from audit.erasure import request_erasure
-    from audit.erasure_grounds import ErasureGround
-    from audit.vault import Vault
+    from audit.erasure.grounds import ErasureGround
+    from audit.erasure.requests import request_erasure
+    from audit.subjects.vault import Vault
     from lintas.steward_view import acting_steward
     from schemas.identifiers import Nik
 
@@ -69,7 +69,7 @@ def start_erasure(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, 
 
 def approve_erasure(request: UUID, *, officer: str) -> Mapping[str, Any]:
     """Approve as a second officer; one of the two must be a steward of the operator, whose log it is."""
-    from audit.erasure import approve, find_request
+    from audit.erasure.requests import approve, find_request
     from lintas.steward_view import acting_steward
 
     with translated(), opened() as installation:
@@ -86,7 +86,7 @@ def approve_erasure(request: UUID, *, officer: str) -> Mapping[str, Any]:
 
 def reject_erasure(request: UUID, *, officer: str) -> Mapping[str, Any]:
     """Reject a request, or withdraw one's own."""
-    from audit.erasure import find_request, reject
+    from audit.erasure.requests import find_request, reject
     from lintas.steward_view import acting_steward
 
     with translated(), opened() as installation:
@@ -98,8 +98,8 @@ def reject_erasure(request: UUID, *, officer: str) -> Mapping[str, Any]:
 
 def carry_out_erasures(request: UUID | None, *, officer: str) -> list[dict[str, Any]]:
     """Carry out one erasure, or every approved one; what an earlier run left half done is ended, too."""
-    from audit.erasing import carry_out
-    from audit.erasure import ErasureState, requests
+    from audit.erasure.erasing import carry_out
+    from audit.erasure.requests import ErasureState, requests
     from lintas.steward_view import acting_steward
     from records.suppression import forget_person, suppression_tag
     from verification.forgetting import forget_person as forget_answers
@@ -126,7 +126,7 @@ def carry_out_erasures(request: UUID | None, *, officer: str) -> list[dict[str, 
 
 def request_rows() -> list[dict[str, Any]]:
     """Every request; those that ended say no longer whom they were about."""
-    from audit.erasure import requests
+    from audit.erasure.requests import requests
 
     with connected(Role.STEWARD) as (_, connection):
         return [_shown(each) for each in requests(connection)]
@@ -134,9 +134,9 @@ def request_rows() -> list[dict[str, Any]]:
 
 def hold_subject(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, Any]:
     """Place a legal hold on the data of the person whose NIK a file holds."""
-    from audit.erasure import place_hold
-    from audit.erasure_grounds import HoldGround
-    from audit.vault import Vault
+    from audit.erasure.grounds import HoldGround
+    from audit.erasure.requests import place_hold
+    from audit.subjects.vault import Vault
     from lintas.steward_view import acting_steward
     from schemas.identifiers import Nik
 
@@ -151,7 +151,7 @@ def hold_subject(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, A
 
 def release_subject(hold: UUID, *, officer: str) -> Mapping[str, Any]:
     """Release a legal hold."""
-    from audit.erasure import release_hold, subject_of_hold
+    from audit.erasure.requests import release_hold, subject_of_hold
     from lintas.steward_view import acting_steward
 
     with translated(), opened() as installation:
@@ -163,7 +163,7 @@ def release_subject(hold: UUID, *, officer: str) -> Mapping[str, Any]:
 
 def hold_rows() -> list[dict[str, Any]]:
     """Every legal hold."""
-    from audit.erasure import holds
+    from audit.erasure.requests import holds
 
     with connected(Role.STEWARD) as (_, connection):
         return [_held(each) for each in holds(connection)]
@@ -198,8 +198,8 @@ def key_rows() -> list[dict[str, Any]]:
 
 def retire_key(provider: str, version: int, *, officer: str) -> Mapping[str, Any]:
     """Destroy an older version of the key-encryption key."""
-    from audit.key_encryption import KekVersion
     from audit.key_rotation import retire
+    from audit.subjects.key_encryption import KekVersion
     from lintas.steward_view import acting_steward
 
     with opened() as installation:
@@ -220,7 +220,7 @@ def _require_keys(installation: "Installation", found: "ErasureRequest") -> "Sub
 
 
 def _keys(installation: "Installation", subject: Any) -> "SubjectKeys | None":
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
 
     if subject is None:
         return None
@@ -230,7 +230,7 @@ def _keys(installation: "Installation", subject: Any) -> "SubjectKeys | None":
 
 def _refuse_erased(installation: "Installation", connection: "Connection[Any]", nik: "Nik") -> None:
     """Whoever was erased gets no new handle: nothing could take it away again."""
-    from audit.suppression import is_suppressed
+    from audit.erasure.suppression import is_suppressed
     from records.suppression import suppression_tag
 
     if is_suppressed(connection, suppression_tag(installation, nik.value)):

@@ -31,8 +31,8 @@ class CheckedExtract:
 
 def take(look: Look, folder: Path, formats: Sequence[str]) -> dict[str, Any]:
     """Write what a search finds into a folder, with the keys by which it is checked and the two checkers."""
-    from audit.extract import extract
     from audit.search import LogFilter
+    from audit.search.extract import extract
 
     wanted = LogFilter.from_dict(look.asked)
     with opened() as installation, _bar() as tell:
@@ -74,7 +74,7 @@ def check(folder: Path, keys: Path | None, bus_keys: Path | None) -> CheckedExtr
 
 def _write_keys(installation: "Installation", folder: Path, *, with_checkers: bool = True) -> Path:
     """The public keys, apart from what they check: who gets the folder should get them from elsewhere."""
-    from audit.keys import log_verifier_keys
+    from audit.checkpoints.keys import log_verifier_keys
     from audit.verifier import lintas_extract, lintas_verify
 
     place = folder / "check" if with_checkers else folder

@@ -13,8 +13,8 @@ __all__ = ["follow"]
 
 def follow(url: str, *, keys_file: Path, seen: Path, ca_file: Path) -> Mapping[str, Any]:
     """Fetch the newest checkpoint, prove that it goes on from the one kept, and keep it."""
-    from audit.followed import FollowedLog
-    from audit.notes import VerifierKey
+    from audit.checking.followed import FollowedLog
+    from audit.checkpoints.notes import VerifierKey
     from foundation.http import AddressPolicy, HttpClient, TlsPolicy
 
     lines = keys_file.read_text(encoding="utf-8").splitlines()
@@ -51,7 +51,7 @@ class _HttpTiles:
     def hashes(self, level: int, index: int, width: int) -> bytes:
         """Exactly `width` hashes of a tile, joined."""
         from audit.errors import LogDamaged
-        from audit.tiles import TileAddress
+        from audit.tree.tiles import TileAddress
 
         path = TileAddress(level, index, width).path()
         content = self._client.request("GET", f"{self._base}/v1/log/{path}").body

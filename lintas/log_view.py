@@ -11,7 +11,7 @@ from foundation.database import Role, translated
 from lintas.access import OPERATOR, connected, opened
 
 if TYPE_CHECKING:
-    from audit.damage import VerificationReport
+    from audit.checking.damage import VerificationReport
     from audit.subject_view import Reader
 
 __all__ = [
@@ -37,7 +37,7 @@ class VerifiedLog:
 
 def verify_whole_log() -> VerifiedLog:
     """Recompute the log of this installation."""
-    from audit.verification import verify_installation
+    from audit.checking.verification import verify_installation
 
     with opened() as installation:
         return described(verify_installation(installation))
@@ -69,7 +69,7 @@ def described(report: "VerificationReport") -> VerifiedLog:
 
 def receipt_of(entry: str) -> str:
     """The receipt of an entry."""
-    from audit.receipt import receipt
+    from audit.publishing.receipt import receipt
 
     with connected(Role.AUDITOR) as (_, connection):
         return str(receipt(connection, UUID(entry)))
@@ -105,7 +105,7 @@ def latest_entries(limit: int) -> list[dict[str, Any]]:
 def exchanges_about(nik_file: Path) -> list[dict[str, Any]]:
     """Who used the data of the person whose NIK a file holds; looking is logged."""
     from audit.subject_view import exchanges_of
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
     from schemas.identifiers import Nik
 
     nik = Nik.parse(first_line(nik_file))
@@ -132,8 +132,8 @@ def exchanges_about(nik_file: Path) -> list[dict[str, Any]]:
 
 def export_log(folder: Path) -> Mapping[str, Any]:
     """Write the public part of the log into a folder, with the log's verifier keys beside it."""
-    from audit import export
-    from audit.keys import log_verifier_keys
+    from audit.checkpoints.keys import log_verifier_keys
+    from audit.publishing import export
 
     with connected(Role.AUDITOR) as (installation, connection):
         report = export.export_log(connection, folder, _reader())

@@ -106,7 +106,7 @@ def _noted(
     reason: str | None = None,
 ) -> dict[str, Any]:
     from audit.log import append
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
     from verification.notices import find
     from verification.sending import ending
 

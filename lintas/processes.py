@@ -62,7 +62,7 @@ def _own_witness(settings: Settings) -> list[ProcessSpec]:
 
 def _witness_is_well(folder: Path) -> Callable[[], bool]:
     def well() -> bool:
-        from audit.witness_folder import WitnessFolder
+        from audit.witnesses.folder import WitnessFolder
 
         witness = WitnessFolder(folder)
         _, port = witness.address()

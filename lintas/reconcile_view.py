@@ -15,7 +15,7 @@ from lintas.access import OPERATOR, opened
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from audit.discrepancies import Reconciliation
+    from audit.reconciliation.discrepancies import Reconciliation
     from foundation.installation import Installation
 
 __all__ = ["Comparison", "reconcile", "told"]
@@ -36,7 +36,7 @@ class Comparison:
 
 def reconcile(comparison: Comparison, *, actor: str = "auditor-01") -> "Reconciliation":
     """Compare, and log that it was compared."""
-    from audit.discrepancies import Reconciliation, Window
+    from audit.reconciliation.discrepancies import Reconciliation, Window
     from foundation import clock
     from foundation.database import Role, translated
 
@@ -83,9 +83,9 @@ def _with_receipts(
 ) -> None:
     if comparison.receipts is None:
         return
-    from audit.held_receipts import read_receipts
-    from audit.keys import log_verifier_keys
-    from audit.receipt_reconciliation import compare_receipts
+    from audit.checkpoints.keys import log_verifier_keys
+    from audit.reconciliation.held_receipts import read_receipts
+    from audit.reconciliation.receipts import compare_receipts
     from verification.signing import BusSigner
 
     bus_keys = BusSigner(installation.keyring).public_keys()
@@ -94,9 +94,9 @@ def _with_receipts(
 
 
 def _with_sources(connection: "Connection[Any]", comparison: Comparison, result: "Reconciliation") -> None:
-    from audit.access_log import read_access_logs
-    from audit.access_reconciliation import compare_accesses, logged_questions
-    from audit.read_reconciliation import compare_reads
+    from audit.reconciliation.access_log import read_access_logs
+    from audit.reconciliation.accesses import compare_accesses, logged_questions
+    from audit.reconciliation.reads import compare_reads
     from records.table_reads import table_reads
 
     syncs, lookups = logged_questions(connection, result.window)
@@ -109,7 +109,7 @@ def _with_sources(connection: "Connection[Any]", comparison: Comparison, result:
 
 
 def _with_sessions(connection: "Connection[Any]", result: "Reconciliation", now: datetime) -> None:
-    from audit.read_reconciliation import name_foreign_sessions
+    from audit.reconciliation.reads import name_foreign_sessions
     from records.table_reads import foreign_sessions
 
     found = foreign_sessions(connection)

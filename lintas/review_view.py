@@ -88,8 +88,8 @@ class Verdict:
 
 def decide_referral(referral: str, owner: str, wanted: Verdict) -> dict[str, Any]:
     """Sign a decision with the officer's own key, check it as the API would, and store it with its entry."""
-    from audit.subjects import SubjectHandle
-    from audit.vault import Vault
+    from audit.subjects.subject_keys import SubjectHandle
+    from audit.subjects.vault import Vault
     from verification import officer_decision, referrals
 
     with connected(Role.API) as (installation, connection), Vault(installation, Role.API) as vault:

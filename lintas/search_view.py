@@ -132,7 +132,7 @@ def hidden_keys(installation: "Installation", look: Look) -> "Hidden":
     """The keys of whom and which case one looks for; the values themselves go no further."""
     from audit.errors import UnknownEntry
     from audit.search import Hidden, case_key
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
     from schemas.identifiers import Nik
 
     subject = None

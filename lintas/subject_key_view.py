@@ -19,7 +19,7 @@ def give_subject_key(nik_file: Path, to: Path, *, actor: str, reason: str) -> Ma
     from audit.entry import EntryDraft, EntryKind
     from audit.errors import UnknownEntry
     from audit.log import append
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
     from audit.verifier.lintas_subject import FORMAT
     from foundation.database import Role
     from foundation.files import write_private

@@ -14,8 +14,8 @@ def make_witness(
     folder: Path, name: str, algorithm: str, *, host: str, port: int, tls_hosts: Sequence[str]
 ) -> Mapping[str, Any]:
     """Make a witness with one new signing key."""
-    from audit.cosignatures import ALGORITHMS, Cosigner
-    from audit.witness_folder import WitnessFolder
+    from audit.checkpoints.cosignatures import ALGORITHMS, Cosigner
+    from audit.witnesses.folder import WitnessFolder
     from foundation.tls import LocalAuthority
 
     if algorithm not in ALGORITHMS:
@@ -29,8 +29,8 @@ def make_witness(
 
 def trust_logs(folder: Path, keys: Path) -> list[dict[str, str]]:
     """Watch every log whose key stands in a file."""
-    from audit.notes import VerifierKey
-    from audit.witness_folder import WitnessFolder
+    from audit.checkpoints.notes import VerifierKey
+    from audit.witnesses.folder import WitnessFolder
 
     text = sys.stdin.read() if str(keys) == "-" else keys.read_text(encoding="utf-8")
     lines = [line.strip() for line in text.splitlines()]
@@ -42,7 +42,7 @@ def trust_logs(folder: Path, keys: Path) -> list[dict[str, str]]:
 
 def shown(folder: Path) -> Mapping[str, Any]:
     """What others need to know of the witness, and what it saw last."""
-    from audit.witness_folder import WitnessFolder
+    from audit.witnesses.folder import WitnessFolder
 
     witness = WitnessFolder(folder)
     host, port = witness.address()

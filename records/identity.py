@@ -18,9 +18,9 @@ import psycopg
 from psycopg import sql
 
 from audit.entry import EntryDraft, EntryKind
+from audit.erasure.suppression import lock_key
 from audit.log import append
-from audit.subjects import SubjectKeys
-from audit.suppression import lock_key
+from audit.subjects.subject_keys import SubjectKeys
 from foundation import clock, pipelines
 from records.errors import SubjectNotMatched, TooManyAttempts
 from records.names import same_name
@@ -29,7 +29,7 @@ from records.tags import TagKey
 from schemas.identifiers import FamilyCardNumber, Nik
 
 if TYPE_CHECKING:
-    from audit.vault import Vault
+    from audit.subjects.vault import Vault
 
 __all__ = [
     "ATTEMPTS",

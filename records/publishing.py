@@ -17,9 +17,9 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from audit.batch_root import BatchRoot, batch_root
 from audit.entry import EntryKind
 from audit.log import append
+from audit.tree.batch_root import BatchRoot, batch_root
 from foundation import clock
 from records import assessment, batches, data_docs, endings, ledger, quarantine
 from records.batches import Batch, BatchKind, BatchStatus
@@ -207,7 +207,7 @@ def _root(connection: psycopg.Connection[Any], batch: Batch, counts: MergeCounts
 
 
 def leaves_of(table: RecordTable) -> sql.Composed:
-    """The leaves under the root of a batch, whose id is the one parameter; `audit.batch_root` takes it.
+    """The leaves under the root of a batch, whose id is the one parameter; `audit.tree.batch_root` takes it.
 
     Of a version that an erasure removed the leaf is left, so that the others stay provable.
     """

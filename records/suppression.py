@@ -17,7 +17,7 @@ from records.shapes import read_shapes
 from records.tags import TagKey
 
 if TYPE_CHECKING:
-    from audit.erasing import Forgotten
+    from audit.erasure.erasing import Forgotten
     from foundation.installation import Installation
 
 __all__ = ["drop_suppressed", "forget_person", "suppression_tag"]

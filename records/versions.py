@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from records.shapes import DatasetShape, read_shapes
 
 __all__ = ["RecordVersion", "batch_leaves", "versions_about"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit.entry import EntryKind
 from audit.log import append
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from verification import answers
 from verification.context import Session
 from verification.exchange import committing, decide_or_refuse, disclosure, entry_of

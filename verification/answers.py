@@ -14,7 +14,7 @@ import psycopg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from foundation.errors import IntegrityBroken
 from verification.errors import AnswerUnknown
 from verification.journey import GivenAnswer, Question

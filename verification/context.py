@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from audit.vault import Vault
+from audit.subjects.vault import Vault
 from consent.commitment import QuotaLeases
 from foundation import clock
 from foundation.database import Role, translated

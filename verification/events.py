@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from http_message_signatures import HTTPMessageSigner, algorithms
 
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from foundation import clock
 from foundation.keyring import KeyPair
 from foundation.settings import Settings

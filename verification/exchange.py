@@ -9,8 +9,8 @@ from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import Promise, append
-from audit.receipt import sign_promise
-from audit.subjects import SubjectKeys
+from audit.publishing.receipt import sign_promise
+from audit.subjects.subject_keys import SubjectKeys
 from consent.commitment import QuotaTaken, hold, take_quota
 from consent.decision import Decision, ExchangeRequest, decide
 from consent.exchange import Facts, Fields, new_decision_id

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from foundation.database import Role, translated
 
 if TYPE_CHECKING:
-    from audit.erasing import Forgotten
+    from audit.erasure.erasing import Forgotten
     from foundation.installation import Installation
 
 __all__ = ["forget_person"]

@@ -24,7 +24,7 @@ import polars as pl
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from consent.decision import Decision
 from foundation import clock, pipelines, telemetry
 from foundation.errors import LintasError

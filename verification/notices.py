@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from consent.decision import Decision
 from foundation import clock
 from verification.answers import AnswerRecord, seal, unseal

@@ -18,7 +18,7 @@ import psycopg
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import Promise, append
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from consent.decision import Decision
 from consent.exchange import ExchangeRequest
 from foundation import clock

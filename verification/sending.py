@@ -18,7 +18,7 @@ import psycopg
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from consent.errors import ExchangeDenied
 from foundation import clock, telemetry
 from foundation.errors import LintasError, Refused, RetryLater

@@ -7,7 +7,7 @@ from typing import Any
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from consent.errors import ExchangeDenied
 from foundation.errors import Refused
 from verification import notices, webhooks

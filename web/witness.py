@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import WitnessUnfit
-from audit.witness import MAXIMUM_REQUEST_BYTES, Reply, Witness
-from audit.witness_folder import WitnessFolder
+from audit.witnesses.folder import WitnessFolder
+from audit.witnesses.witness import MAXIMUM_REQUEST_BYTES, Reply, Witness
 from foundation.tls import LocalAuthority
 
 if TYPE_CHECKING:

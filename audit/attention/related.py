@@ -13,7 +13,7 @@ import psycopg
 from audit.attention.errors import RelationInvalid
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from foundation import clock
 
 __all__ = ["Relation", "forget", "note"]

@@ -16,7 +16,7 @@ from typing import Any, Self
 from audit.entry import looks_personal
 from audit.errors import FilterInvalid
 from audit.search.terms import term
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 
 __all__ = ["Hidden", "LogFilter"]
 

@@ -23,7 +23,7 @@ import orjson
 import psycopg
 
 from audit.search.terms import terms_of
-from audit.tiles import TILE_WIDTH
+from audit.tree.tiles import TILE_WIDTH
 from foundation import telemetry
 from foundation.database import Role
 from foundation.errors import RetryLater

@@ -19,7 +19,7 @@ from audit.search.filter import Hidden, LogFilter
 from audit.search.readers import log_look, require_auditor
 from audit.search.walking import Extent, Found, Walk
 from audit.subject_view import Reader
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 
 __all__ = ["SearchPage", "search", "timeline"]
 

@@ -10,7 +10,7 @@ from audit.entry import EntryDraft, EntryKind
 from audit.errors import NotAnAuditor
 from audit.log import append
 from audit.subject_view import Reader
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from foundation import clock
 from participants.roles import OfficerRole
 

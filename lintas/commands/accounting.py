@@ -9,7 +9,7 @@ import typer
 from lintas.output import AsJson, console, print_fields, print_json, run_verifier
 
 if TYPE_CHECKING:
-    from audit.discrepancies import Reconciliation
+    from audit.reconciliation.discrepancies import Reconciliation
 
 __all__ = ["add_to"]
 

@@ -23,7 +23,7 @@ Request = Annotated[UUID, typer.Argument(help="The request, from `lintas audit e
 
 
 class Ground(StrEnum):
-    """Grounds of `audit.erasure_grounds`, named here so that `--help` needs no heavy import."""
+    """Grounds of `audit.erasure.grounds`, named here so that `--help` needs no heavy import."""
 
     NO_LONGER_NEEDED = "no-longer-needed"
     CONSENT_WITHDRAWN = "consent-withdrawn"

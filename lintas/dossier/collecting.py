@@ -152,8 +152,8 @@ def _exchange(connection: "Connection[Any]", question: Question, given: dict[str
 def _collected(connection: "Connection[Any]", question: Question, row: Any) -> CollectedEntry:
     from audit import entry as entries
     from audit.errors import ReceiptNotReady, SealBroken
-    from audit.receipt import receipt
-    from audit.sealing import unseal
+    from audit.publishing.receipt import receipt
+    from audit.subjects.sealing import unseal
 
     index, entry_id, encoded, blob = row
     try:

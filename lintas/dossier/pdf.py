@@ -79,7 +79,7 @@ def _overview(entries: Sequence[CollectedEntry], said: Mapping[str, str], langua
 
 
 def _entry(each: CollectedEntry, said: Mapping[str, str], language: str) -> Iterable[Any]:
-    from audit.merkle import leaf_hash
+    from audit.tree.merkle import leaf_hash
 
     data = each.data
     names = (

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from audit.subjects import SubjectKeys
+from audit.subjects.subject_keys import SubjectKeys
 from foundation.errors import Refused
 
 __all__ = ["MAXIMUM_ENTRIES", "Asker", "Kind", "Question", "QuestionTooWide", "QuestionUnclear"]

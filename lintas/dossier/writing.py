@@ -36,7 +36,7 @@ def write_dossier(
         QuestionTooWide: When the answer has more entries than anybody reads.
         UnknownEntry: When there is no such entry.
     """
-    from audit.keys import log_verifier_keys
+    from audit.checkpoints.keys import log_verifier_keys
     from foundation import clock
     from foundation.canonical import sha256_hex
     from foundation.database import Role, translated

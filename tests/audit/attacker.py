@@ -23,7 +23,8 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from audit import sealing, subjects
+from audit.subjects import sealing
+from audit.subjects import subject_keys as subjects
 from foundation.database import Database
 
 PREFIX = 8

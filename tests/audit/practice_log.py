@@ -2,11 +2,11 @@
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.checkpoint import Checkpoint, sign_checkpoint
-from audit.merkle import HASH_SIZE, leaf_hash, root_of
-from audit.notes import VerifierKey
-from audit.tiles import consistency_proof, grow
-from audit.witness import AddCheckpoint
+from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoints.notes import VerifierKey
+from audit.tree.merkle import HASH_SIZE, leaf_hash, root_of
+from audit.tree.tiles import consistency_proof, grow
+from audit.witnesses.witness import AddCheckpoint
 
 
 class PracticeLog:

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from foundation.installation import Installation
 from foundation.settings import load_settings
 

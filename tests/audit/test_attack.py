@@ -22,16 +22,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from attacker import VAULT, Attacker, Loot, district
 
 from audit import EntryDraft, EntryKind, RevisionReference, append
-from audit.batch_root import record_leaf
-from audit.erasing import carry_out
-from audit.erasure import approve, request_erasure
-from audit.erasure_grounds import ErasureGround
-from audit.keys import log_verifier_keys
-from audit.notes import open_note
-from audit.sealing import seal
-from audit.sequencer import Sequencer
-from audit.subjects import SubjectKeys
-from audit.vault import Vault
+from audit.checkpoints.keys import log_verifier_keys
+from audit.checkpoints.notes import open_note
+from audit.erasure.erasing import carry_out
+from audit.erasure.grounds import ErasureGround
+from audit.erasure.requests import approve, request_erasure
+from audit.publishing.sequencer import Sequencer
+from audit.subjects.sealing import seal
+from audit.subjects.subject_keys import SubjectKeys
+from audit.subjects.vault import Vault
+from audit.tree.batch_root import record_leaf
 from foundation.database import Role
 from records.suppression import suppression_tag
 

@@ -12,7 +12,7 @@ from audit.attention import related as relations
 from audit.attention.errors import FlagUnknown, RelationInvalid, VerdictRefused
 from audit.attention.queue import LEARNED_FOR, flag, flags, rule_figures
 from audit.errors import EntryRefused
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader
 from benchmarks.attention import flagged, late_figures, teach, watch_until
 from benchmarks.practice_accesses import Imagination, figures, write

@@ -6,10 +6,10 @@ import os
 import pytest
 from psycopg import sql
 
-from audit import batch_root as module
-from audit.batch_root import batch_root, prove_record, record_leaf
 from audit.errors import EntryRefused, ProofError
-from audit.merkle import EMPTY_ROOT, root_of
+from audit.tree import batch_root as module
+from audit.tree.batch_root import batch_root, prove_record, record_leaf
+from audit.tree.merkle import EMPTY_ROOT, root_of
 from foundation.database import Role
 
 ROWS = sql.SQL("SELECT leaf_key, leaf_salt, content_hash FROM changed WHERE batch = %s")

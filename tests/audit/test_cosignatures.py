@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from audit.cosignatures import Cosigner, cosigned_at, true_cosignatures, with_signatures
+from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from audit.checkpoints.cosignatures import Cosigner, cosigned_at, true_cosignatures, with_signatures
+from audit.checkpoints.notes import NoteSignature, SignedNote, VerifierKey, open_note
+from audit.checkpoints.signature_types import subtree_message
 from audit.errors import NoteInvalid
-from audit.merkle import leaf_hash
-from audit.notes import NoteSignature, SignedNote, VerifierKey, open_note
-from audit.signature_types import subtree_message
+from audit.tree.merkle import leaf_hash
 
 NAME = "lintas.example/log"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from audit import EntryDraft, EntryKind, append, append_many
+from audit.checking.verification import verify_installation
 from audit.errors import LogRolledBack
-from audit.receipt import await_receipt
-from audit.sequencer import Sequencer
-from audit.verification import verify_installation
+from audit.publishing.receipt import await_receipt
+from audit.publishing.sequencer import Sequencer
 from foundation.database import Role
 from foundation.errors import LintasError
 from foundation.installation import Installation
@@ -189,8 +189,8 @@ def test_a_restored_backup_that_grew_again_is_still_refused(installation):
         with installation.database.connect(Role.API) as connection:
             append_many(connection, [draft() for _ in range(3)])
         sequencer_.settle()
-    from audit.merkle import Frontier, leaf_hash
-    from audit.tiles import grow
+    from audit.tree.merkle import Frontier, leaf_hash
+    from audit.tree.tiles import grow
 
     leaves = [leaf_hash(b"another history %d" % number) for number in range(5)]
     frontier = Frontier()

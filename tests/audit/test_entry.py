@@ -16,8 +16,8 @@ from audit.documentation import markdown
 from audit.entry import MAXIMUM_ENTRY_BYTES, build, canonical_bytes
 from audit.errors import EntryRefused, SealBroken
 from audit.kinds import FIELDS, KINDS
-from audit.merkle import leaf_hash
-from audit.sealing import commitment, part_key, unseal
+from audit.subjects.sealing import commitment, part_key, unseal
+from audit.tree.merkle import leaf_hash
 
 KEYS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:/\-]{0,20}", fullmatch=True)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

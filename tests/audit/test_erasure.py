@@ -9,20 +9,21 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from audit import EntryDraft, EntryKind, append, erasing
-from audit.erasing import carry_out
-from audit.erasure import approve, place_hold, reject, release_hold, request_erasure, requests
-from audit.erasure_grounds import ErasureGround, HoldGround
+from audit import EntryDraft, EntryKind, append
+from audit.checking.verification import verify_installation
+from audit.checkpoints.keys import log_verifier_keys
+from audit.erasure import erasing
+from audit.erasure.erasing import carry_out
+from audit.erasure.grounds import ErasureGround, HoldGround
+from audit.erasure.requests import approve, place_hold, reject, release_hold, request_erasure, requests
+from audit.erasure.suppression import is_suppressed, lock_key
 from audit.errors import ErasureRefused, SealBroken
-from audit.export import export_log
-from audit.keys import log_verifier_keys
-from audit.receipt import receipt, verify_receipt
-from audit.sealing import unseal
-from audit.sequencer import Sequencer
+from audit.publishing.export import export_log
+from audit.publishing.receipt import receipt, verify_receipt
+from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader, exchanges_of
-from audit.suppression import is_suppressed, lock_key
-from audit.vault import FRESH_SECONDS, Vault
-from audit.verification import verify_installation
+from audit.subjects.sealing import unseal
+from audit.subjects.vault import FRESH_SECONDS, Vault
 from audit.verifier import lintas_verify
 from foundation import clock
 from foundation.database import Role
@@ -179,7 +180,7 @@ def test_running_processes_let_go_of_the_keys_within_seconds(installation, known
         assert another.find("nik", canary.nik).handle == keys.handle
         run(installation, approved(installation, keys).request_id)
         now = __import__("time").monotonic()
-        monkeypatch.setattr("audit.vault.time.monotonic", lambda: now + FRESH_SECONDS + 0.1)
+        monkeypatch.setattr("audit.subjects.vault.time.monotonic", lambda: now + FRESH_SECONDS + 0.1)
         assert another.find("nik", canary.nik) is None
         assert another.find("nik", "3576024107850001") is not None
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from audit import EntryDraft, EntryKind, append_many
-from audit.export import export_log, tiles_of
-from audit.keys import log_verifier_keys
-from audit.receipt import receipt
-from audit.sequencer import Sequencer
+from audit.checkpoints.keys import log_verifier_keys
+from audit.publishing.export import export_log, tiles_of
+from audit.publishing.receipt import receipt
+from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader
 from audit.verifier import lintas_verify
 from foundation.database import Role

@@ -12,15 +12,15 @@ from uuid import UUID
 import pytest
 
 from audit import EntryDraft, EntryKind, append_many
+from audit.checkpoints.keys import log_verifier_keys
 from audit.entry import parse
 from audit.errors import ExtractRefused, NotAnAuditor
-from audit.extract import extract
-from audit.extract_files import safe_cell
-from audit.keys import log_verifier_keys
+from audit.publishing.sequencer import Sequencer
 from audit.search import Hidden, Indexer, LogFilter
-from audit.sequencer import Sequencer
+from audit.search.extract import extract
+from audit.search.extract_files import safe_cell
 from audit.subject_view import Reader
-from audit.vault import Vault
+from audit.subjects.vault import Vault
 from audit.verifier import lintas_extract, lintas_verify
 from foundation.database import Role
 from participants.registry import Agency, Officer, register_agency, register_officer
@@ -191,7 +191,7 @@ def resigned(log, folder, change):
     token = (folder / "manifest.jws").read_text().strip()
     manifest = json.loads(lintas_extract.unpad(token.split(".")[1]))
     change(folder, manifest)
-    from audit.extract import TOKEN_TYPE, _described
+    from audit.search.extract import TOKEN_TYPE, _described
     from foundation.signatures import compact_jws
 
     manifest["files"] = {name: _described(folder / name) for name in manifest["files"]}

@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from transit_server import TOKEN, TransitServer
 
 from audit.errors import KeyEncryptionMisconfigured, KeyStillInUse, SealBroken
-from audit.key_encryption import KekVersion, KeyringKek, Secret, Wrapped
 from audit.key_rotation import keys_in_use, retire, rotate
-from audit.transit import TransitKek
-from audit.vault import Vault
+from audit.subjects.key_encryption import KekVersion, KeyringKek, Secret, Wrapped
+from audit.subjects.transit import TransitKek
+from audit.subjects.vault import Vault
 from foundation.database import DatabaseName, Role
 from foundation.errors import LintasError, RetryLater
 from foundation.installation import Installation

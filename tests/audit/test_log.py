@@ -5,11 +5,11 @@ import uuid
 import pytest
 
 from audit import EntryDraft, EntryKind, append, append_many
+from audit.checkpoints.keys import log_verifier_keys
 from audit.errors import ReceiptNotReady, UnknownEntry
-from audit.keys import log_verifier_keys
-from audit.receipt import receipt, sign_promise, verify_promise, verify_receipt
-from audit.sequencer import Sequencer
-from audit.vault import Vault
+from audit.publishing.receipt import receipt, sign_promise, verify_promise, verify_receipt
+from audit.publishing.sequencer import Sequencer
+from audit.subjects.vault import Vault
 from foundation.database import Role
 
 

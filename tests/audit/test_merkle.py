@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.merkle import (
+from audit.tree.merkle import (
     EMPTY_ROOT,
     Frontier,
     ProofError,
@@ -19,8 +19,8 @@ from audit.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from audit.tiles import consistency_proof, grow, right_edge, tree_root
-from audit.tiles import inclusion_proof as proof_from_tiles
+from audit.tree.tiles import consistency_proof, grow, right_edge, tree_root
+from audit.tree.tiles import inclusion_proof as proof_from_tiles
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "data" / "merkle_reference.json").read_text())
 SOME = hashlib.sha256(b"some").digest()

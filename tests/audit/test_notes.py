@@ -7,12 +7,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from audit.checkpoints.notes import NoteSignature, SignedNote, VerifierKey, open_note, sign_note
 from audit.errors import NoteInvalid, ProofError
-from audit.merkle import EMPTY_ROOT, leaf_hash, root_of
-from audit.notes import NoteSignature, SignedNote, VerifierKey, open_note, sign_note
-from audit.proofs import TlogProof
-from audit.tiles import TileAddress
+from audit.publishing.proofs import TlogProof
+from audit.tree.merkle import EMPTY_ROOT, leaf_hash, root_of
+from audit.tree.tiles import TileAddress
 
 NAME = "lintas.example/log"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

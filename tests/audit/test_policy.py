@@ -5,12 +5,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.checkpoint import Checkpoint, sign_checkpoint
-from audit.cosignatures import Cosigner, with_signatures
+from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoints.cosignatures import Cosigner, with_signatures
+from audit.checkpoints.notes import NoteSignature, VerifierKey
+from audit.checkpoints.policy import Policy
 from audit.errors import NoteInvalid, PolicyInvalid
-from audit.merkle import leaf_hash
-from audit.notes import NoteSignature, VerifierKey
-from audit.policy import Policy
+from audit.tree.merkle import leaf_hash
 from foundation import clock
 
 ORIGIN = "lintas.example/log"

@@ -15,17 +15,17 @@ from pathlib import Path
 import pytest
 
 from audit import EntryDraft, EntryKind, append, append_many
-from audit.checkpoint import Checkpoint, open_checkpoint
+from audit.checking.verification import verify_installation
+from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint
+from audit.checkpoints.keys import log_verifier_keys
+from audit.checkpoints.policy import Policy
 from audit.errors import LogForked, LogRolledBack, PolicyInvalid, QuorumMissing
-from audit.export import export_log
-from audit.keys import log_verifier_keys
-from audit.merkle import Frontier, leaf_hash, verify_consistency
-from audit.policy import Policy
-from audit.receipt import await_receipt, receipt, verify_receipt
-from audit.sequencer import Sequencer
+from audit.publishing.export import export_log
+from audit.publishing.receipt import await_receipt, receipt, verify_receipt
+from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader
-from audit.tiles import DatabaseTiles, consistency_proof, grow
-from audit.verification import verify_installation
+from audit.tree.merkle import Frontier, leaf_hash, verify_consistency
+from audit.tree.tiles import DatabaseTiles, consistency_proof, grow
 from foundation import clock
 from foundation.database import Role
 from foundation.installation import Installation
@@ -255,7 +255,7 @@ def test_another_history_of_the_same_size_is_signed_no_further(witnessed):
 
 
 def forger_note(sequencer, frontier):
-    from audit.checkpoint import sign_checkpoint
+    from audit.checkpoints.checkpoint import sign_checkpoint
 
     return sign_checkpoint(Checkpoint(sequencer._origin, frontier.size, frontier.root()), sequencer._key)
 
@@ -289,13 +289,13 @@ class PracticeTwin:
     """Somebody with the log's real key and another history."""
 
     def __init__(self, installation):
-        from audit.keys import log_private_key
+        from audit.checkpoints.keys import log_private_key
 
         self.log = PracticeLog(installation.settings.log_origin, history=b"twin")
         self.log.private = log_private_key(installation)
 
     def show(self, witness, old, size):
-        from audit.witness import Witness
+        from audit.witnesses.witness import Witness
 
         return Witness(witness.folder).add_checkpoint(self.log.body(old, size)).status
 

@@ -7,15 +7,15 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from audit import EntryDraft, EntryKind, append
-from audit.access_log import Access, Operation, read_access_logs
-from audit.access_reconciliation import LiveQuestion, SyncRun, compare_accesses, logged_questions
-from audit.discrepancies import DiscrepancyKind, Reconciliation, Window
+from audit.checkpoints.keys import log_verifier_keys
 from audit.errors import AccessLogInvalid
-from audit.held_receipts import read_receipts
-from audit.keys import log_verifier_keys
-from audit.receipt import receipt, sign_promise
-from audit.receipt_reconciliation import compare_receipts
-from audit.sequencer import Sequencer
+from audit.publishing.receipt import receipt, sign_promise
+from audit.publishing.sequencer import Sequencer
+from audit.reconciliation.access_log import Access, Operation, read_access_logs
+from audit.reconciliation.accesses import LiveQuestion, SyncRun, compare_accesses, logged_questions
+from audit.reconciliation.discrepancies import DiscrepancyKind, Reconciliation, Window
+from audit.reconciliation.held_receipts import read_receipts
+from audit.reconciliation.receipts import compare_receipts
 from foundation import clock
 from foundation.database import Role
 from foundation.signatures import compact_jws

@@ -7,15 +7,15 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from audit import EntryDraft, EntryKind, append_many
+from audit.checking.verification import verify_installation
+from audit.checkpoints.keys import log_verifier_keys
 from audit.errors import PruningRefused, UnknownEntry
-from audit.export import export_log
-from audit.keys import log_verifier_keys
-from audit.receipt import receipt, verify_receipt
+from audit.publishing.export import export_log
+from audit.publishing.receipt import receipt, verify_receipt
+from audit.publishing.sequencer import Sequencer
 from audit.retention import RetentionPolicy, approve, minimum_index, open_proposals, preview, propose
 from audit.search import Indexer, LogFilter, counts, search
-from audit.sequencer import Sequencer
 from audit.subject_view import Reader
-from audit.verification import verify_installation
 from audit.verifier import lintas_verify
 from foundation.database import Role
 from foundation.settings import Settings

@@ -9,11 +9,11 @@ import pytest
 from audit import EntryDraft, EntryKind, append_many
 from audit.entry import parse
 from audit.errors import CursorInvalid, FilterInvalid, NotAnAuditor, ViewUnknown
+from audit.publishing.sequencer import Sequencer
 from audit.search import Hidden, Indexer, LogFilter, Per, case_key, counts, search, timeline
 from audit.search.views import delete_view, save_view, saved_view, saved_views
-from audit.sequencer import Sequencer
 from audit.subject_view import Reader
-from audit.vault import Vault
+from audit.subjects.vault import Vault
 from foundation.database import Role
 from participants.registry import Agency, Officer, register_agency, register_officer
 from participants.roles import OfficerRole

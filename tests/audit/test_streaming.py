@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from audit import EntryDraft, EntryKind, SubjectHandle, SubjectKeys, append_many
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from audit.streaming import Destination, StreamFilter, Streams
 from audit.streaming.cef import cef
 from audit.streaming.destination import StreamFormat, add, find, listed, remove, states

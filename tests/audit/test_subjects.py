@@ -8,9 +8,9 @@ import pytest
 
 from audit import EntryDraft, EntryKind, append
 from audit.errors import UnknownEntry
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader, exchanges_of, scan_for, show_entry
-from audit.vault import Vault
+from audit.subjects.vault import Vault
 from foundation.database import DatabaseName, Role
 
 READER = Reader(actor="counter-3", reason="the subject asked")

@@ -3,10 +3,10 @@
 import pytest
 
 from audit import EntryDraft, EntryKind, append_many
-from audit.damage import DamageKind
-from audit.sequencer import Sequencer
-from audit.vault import Vault
-from audit.verification import verify_installation
+from audit.checking.damage import DamageKind
+from audit.checking.verification import verify_installation
+from audit.publishing.sequencer import Sequencer
+from audit.subjects.vault import Vault
 from foundation.database import Role
 
 COUNT = 600
@@ -146,8 +146,8 @@ def test_tampering_is_named_with_its_entry(log, case):
 
 def test_a_history_rewritten_together_with_its_tiles_meets_the_signed_root(log):
     """Whoever rewrites entry, tiles and state row consistently still cannot sign."""
-    from audit.merkle import Frontier, leaf_hash
-    from audit.tiles import grow
+    from audit.tree.merkle import Frontier, leaf_hash
+    from audit.tree.tiles import grow
 
     tamper(log, EDIT + ", outcome = 'agreed' WHERE entry_index = 450")
     with log.database.connect(Role.MIGRATOR) as connection:

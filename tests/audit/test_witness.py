@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.checkpoint import sign_checkpoint
-from audit.cosignatures import Cosigner, cosigned_at, true_cosignatures, with_signatures
+from audit.checkpoints.checkpoint import sign_checkpoint
+from audit.checkpoints.cosignatures import Cosigner, cosigned_at, true_cosignatures, with_signatures
+from audit.checkpoints.notes import NoteSignature, SignedNote
 from audit.errors import NoteInvalid, WitnessUnfit
-from audit.merkle import verify_consistency
-from audit.notes import NoteSignature, SignedNote
-from audit.tiles import consistency_proof
-from audit.witness import MAXIMUM_REQUEST_BYTES, AddCheckpoint, Witness
-from audit.witness_folder import WitnessFolder, origin_hash
+from audit.tree.merkle import verify_consistency
+from audit.tree.tiles import consistency_proof
+from audit.witnesses.folder import WitnessFolder, origin_hash
+from audit.witnesses.witness import MAXIMUM_REQUEST_BYTES, AddCheckpoint, Witness
 from foundation import clock
 from tests.audit.practice_log import PracticeLog
 
@@ -259,8 +259,8 @@ def assert_one_history(checkpoints):
 KILLED = """
 import os, sys, threading, random
 from pathlib import Path
-from audit.witness import Witness
-from audit.witness_folder import WitnessFolder
+from audit.witnesses.witness import Witness
+from audit.witnesses.folder import WitnessFolder
 from tests.audit.practice_log import PracticeLog
 logs = [PracticeLog(), PracticeLog(history=b"another")]
 witness = Witness(WitnessFolder(Path(sys.argv[1])))

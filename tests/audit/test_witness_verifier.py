@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from audit.cosignatures import Cosigner, with_signatures
-from audit.merkle import root_of
-from audit.notes import NoteSignature
-from audit.policy import Policy
-from audit.proofs import TlogProof
+from audit.checkpoints.cosignatures import Cosigner, with_signatures
+from audit.checkpoints.notes import NoteSignature
+from audit.checkpoints.policy import Policy
+from audit.publishing.proofs import TlogProof
+from audit.tree.merkle import root_of
 from audit.verifier import lintas_verify, lintas_witnesses
 from foundation import clock
 from tests.audit.practice_log import PracticeLog

@@ -7,8 +7,8 @@ import time
 
 import uvicorn
 
-from audit.cosignatures import Cosigner
-from audit.witness_folder import WitnessFolder
+from audit.checkpoints.cosignatures import Cosigner
+from audit.witnesses.folder import WitnessFolder
 from web.witness import configured
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from audit.entry import RevisionReference
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from consent.agreement import publish_revision, sign_by_both
 from consent.record import ConsentNotice, ConsentQuestion, ConsentRevision, grant
 from consent.terms import AgreementRevision, AgreementTerms

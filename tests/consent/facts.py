@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from audit.entry import RevisionReference
-from audit.subjects import SubjectHandle
+from audit.subjects.subject_keys import SubjectHandle
 from consent.decision import AgreementFact, ConsentFact, ExchangeRequest, Facts, SystemFact
 from consent.terms import AgreementRevision, AgreementTerms, payload_hash
 from consent.vocabulary import ConsentState, LegalBasis, Mode, Verb

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from audit.sequencer import Sequencer
-from audit.verification import verify_installation
+from audit.checking.verification import verify_installation
+from audit.publishing.sequencer import Sequencer
 from foundation.errors import LintasError
 from foundation.installation import Installation
 from records.sync import reject_held

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from audit.verification import verify_installation
+from audit.checking.verification import verify_installation
 from foundation.errors import LintasError
 from foundation.keyring import KeyringLocked
 from sandbox.faults import FaultKind

@@ -115,7 +115,7 @@ def test_a_receipt_is_checked_offline_by_a_file_that_shares_no_code_with_the_bus
     synced: Any, tmp_path: Path
 ) -> None:
     import audit.verifier
-    from audit.keys import log_verifier_keys
+    from audit.checkpoints.keys import log_verifier_keys
 
     with synced.portal() as portal:
         answer = ask(portal, FIXED.verified, wait=5)
@@ -175,7 +175,7 @@ def test_a_death_published_a_moment_ago_counts_at_once(synced: Any) -> None:
 
 
 def test_the_log_is_whole_and_a_change_behind_the_buss_back_is_named(synced: Any) -> None:
-    from audit.verification import verify_installation
+    from audit.checking.verification import verify_installation
 
     assert verify_installation(synced.installation).intact
     name = synced.settings.database_name

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
-from audit.verification import verify_installation
+from audit.checking.verification import verify_installation
 from foundation.database import Role
 from foundation.installation import Installation
 from lintas import loopback

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from audit.erasure_grounds import ErasureGround, HoldGround
-from audit.vault import Vault
+from audit.erasure.grounds import ErasureGround, HoldGround
+from audit.subjects.vault import Vault
 from foundation.database import Role
 from foundation.errors import Refused
 from lintas.cli import app

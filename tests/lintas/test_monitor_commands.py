@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from audit import EntryDraft, EntryKind, append
 from audit.attention import Watch
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from audit.streaming.errors import StreamInvalid, StreamUnknown
 from foundation.database import Role
 from foundation.tls import LocalAuthority

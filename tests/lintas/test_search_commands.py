@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from audit import EntryDraft, EntryKind, append_many
+from audit.publishing.sequencer import Sequencer
 from audit.search import Indexer, case_key
-from audit.sequencer import Sequencer
-from audit.vault import Vault
+from audit.subjects.vault import Vault
 from foundation.database import Role
 from lintas.cli import app
 from lintas.search_view import bars

@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from audit import EntryDraft, EntryKind, append
+from audit.checkpoints.keys import log_verifier_keys
+from audit.checkpoints.policy import Policy
 from audit.errors import WitnessUnfit
-from audit.keys import log_verifier_keys
-from audit.policy import Policy
-from audit.sequencer import Sequencer
-from audit.witness_folder import WitnessFolder
+from audit.publishing.sequencer import Sequencer
+from audit.witnesses.folder import WitnessFolder
 from foundation.database import Role
 from foundation.files import make_private_directory
 from foundation.installation import Installation

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import audit.verifier
 from audit import EntryDraft, EntryKind, append
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from foundation.database import Role
 from lintas.cli import app
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from audit.access_log import read_access_logs
-from audit.access_reconciliation import compare_accesses, logged_questions
-from audit.discrepancies import DiscrepancyKind, Reconciliation, Window
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
+from audit.reconciliation.access_log import read_access_logs
+from audit.reconciliation.accesses import compare_accesses, logged_questions
+from audit.reconciliation.discrepancies import DiscrepancyKind, Reconciliation, Window
 from foundation import clock
 from foundation.database import Role
 from foundation.errors import FixSource, RetryLater

@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from audit.batch_root import prove_record
-from audit.erasing import Erased, carry_out
-from audit.erasure import approve, request_erasure
-from audit.erasure_grounds import ErasureGround
-from audit.vault import Vault
+from audit.erasure.erasing import Erased, carry_out
+from audit.erasure.grounds import ErasureGround
+from audit.erasure.requests import approve, request_erasure
+from audit.subjects.vault import Vault
+from audit.tree.batch_root import prove_record
 from foundation.database import Role
 from records.errors import SubjectNotMatched
 from records.identity import Applicant, confirm

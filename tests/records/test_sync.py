@@ -346,7 +346,7 @@ def test_tax_standings_of_two_years_stand_side_by_side(world: World) -> None:
 
 
 def test_the_leaf_of_a_record_is_under_the_root_of_its_batch(world: World) -> None:
-    from audit.batch_root import prove_record
+    from audit.tree.batch_root import prove_record
     from records.content import content_hash
     from records.publishing import leaves_of
     from records.tables import RecordTable

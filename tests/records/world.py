@@ -12,7 +12,7 @@ import polars as pl
 import psycopg
 from psycopg.rows import dict_row
 
-from audit.vault import Vault
+from audit.subjects.vault import Vault
 from connectors.source import Operation, Page, PageToken, Slice, Window
 from consent.agreement import AgreementRevision, AgreementTerms, end_agreement, publish_revision, sign_by_both
 from foundation import clock

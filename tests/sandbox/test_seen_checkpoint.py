@@ -3,10 +3,10 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.checkpoint import Checkpoint, sign_checkpoint
-from audit.merkle import leaf_hash
-from audit.notes import VerifierKey
-from audit.tiles import TileAddress, grow, tree_root
+from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoints.notes import VerifierKey
+from audit.tree.merkle import leaf_hash
+from audit.tree.tiles import TileAddress, grow, tree_root
 from sandbox.receipts import LogKey, ReceiptInvalid
 from sandbox.seen_checkpoint import LogForked, SeenCheckpoint
 

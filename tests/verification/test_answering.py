@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from audit.log import append
-from audit.receipt import verify_promise
+from audit.publishing.receipt import verify_promise
+from audit.publishing.sequencer import Sequencer
 from audit.search import case_key
-from audit.sequencer import Sequencer
 from consent.errors import ConsentChanged, ExchangeDenied
 from foundation import clock
 from foundation.database import Role

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader, exchanges_of
 from consent.errors import ExchangeDenied
 from consent.record import ConsentNotice, ConsentQuestion, grant

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.sequencer import Sequencer
+from audit.publishing.sequencer import Sequencer
 from foundation.installation import Installation
 from sandbox.portal import Portal
 from tests.conftest import DatabaseCopies

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 import audit.verifier
 from audit import EntryDraft, EntryKind, append
+from audit.publishing.sequencer import Sequencer
 from audit.search.cases import case_key
-from audit.sequencer import Sequencer
 from foundation import clock
 from foundation.database import Role
 from lintas.cli import app

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from audit.keys import log_verifier_keys
-from audit.sequencer import Sequencer
+from audit.checkpoints.keys import log_verifier_keys
+from audit.publishing.sequencer import Sequencer
 from foundation import clock
 from foundation.errors import IntegrityBroken
 from lintas.cli import app

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from audit.subjects import SubjectHandle, SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from consent.record import ConsentQuestion, grant, history, refuse, withdraw
 from consent.revision import ConsentNotice, ConsentRevision, GivenBy
 from consent.vocabulary import Channel

@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from audit.checkpoints.keys import log_verifier_keys
+from audit.checkpoints.notes import VerifierKey
 from audit.errors import LogDamaged, ProofError
-from audit.keys import log_verifier_keys
-from audit.notes import VerifierKey
-from audit.tiles import DatabaseTiles, TileAddress
+from audit.tree.tiles import DatabaseTiles, TileAddress
 from web.errors import LogPartUnknown
 from web.platform import platform_of
 from web.replies import problems

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from audit.errors import ReceiptNotReady
-from audit.receipt import Receipt, receipt
+from audit.publishing.receipt import Receipt, receipt
 from verification import answers
 from verification.answering import answer
 from verification.journey import Asker, GivenAnswer, Question

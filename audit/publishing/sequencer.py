@@ -1,0 +1,263 @@
+"""The sequencer: drains the outbox into the log, grows the tree, signs checkpoints.
+
+Invariants:
+- One transaction takes rows from the outbox, writes them as entries, changes the tiles and the state
+  row, and perhaps adds a checkpoint: a crash leaves the old state or the new one.
+- Rows are taken by what is visible, ordered by outbox id, never by a watermark: a row that commits late
+  is simply drained later.
+- No checkpoint is signed that is behind one which was signed before, or that a witness contradicts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
+from audit.checkpoints.keys import log_private_key
+from audit.errors import LogDamaged
+from audit.publishing.published import PublishedCheckpoint
+from audit.publishing.publisher import Publisher
+from audit.tree.merkle import HASH_SIZE, Frontier
+from audit.tree.tiles import grow, right_edge
+from foundation import clock, telemetry
+from foundation.database import Role
+from foundation.errors import RetryLater
+
+if TYPE_CHECKING:
+    from foundation.installation import Installation
+
+__all__ = ["DRAIN_LIMIT", "Sequencer"]
+
+log = telemetry.logger(__name__)
+
+DRAIN_LIMIT = 4096
+IDLE_SECONDS = 0.05
+CHECKPOINT_SECONDS = 1.0
+STANDBY_SECONDS = 1.0
+_LEADER_LOCK = 0x6C6F67  # "log"
+_SILENT_LEADER = "4s"
+
+_DRAIN = """
+WITH drained AS (
+    DELETE FROM audit.outbox
+     WHERE id = ANY (ARRAY(SELECT id FROM audit.outbox ORDER BY id LIMIT %(limit)s))
+    RETURNING id, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
+), written AS (
+    INSERT INTO audit.entries
+           (entry_index, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry)
+    SELECT row_number() OVER (ORDER BY id) - 1 + %(size)s,
+           entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
+      FROM drained
+     ORDER BY id
+    RETURNING entry_index, sha256('\\x00'::bytea || entry) AS leaf
+)
+SELECT string_agg(leaf, ''::bytea ORDER BY entry_index) FROM written
+"""
+
+_SAVE_TILES = """
+INSERT INTO audit.tiles (level, tile_index, hashes)
+SELECT * FROM unnest(%s::smallint[], %s::bigint[], %s::bytea[])
+ON CONFLICT (level, tile_index) DO UPDATE SET hashes = EXCLUDED.hashes
+"""
+
+
+class Sequencer:
+    """One process that may sequence; of several, the one that holds the lock works.
+
+    Args:
+        installation: whose outbox is drained and whose log key signs.
+        drain_limit: how many entries one transaction takes at most.
+    """
+
+    def __init__(self, installation: Installation, drain_limit: int = DRAIN_LIMIT) -> None:
+        self._installation = installation
+        self._limit = drain_limit
+        self._origin = installation.settings.log_origin
+        self._key = log_private_key(installation)
+        self._published = PublishedCheckpoint.of(installation)
+        self._publisher = Publisher(installation)
+        self._connection: psycopg.Connection[Any] | None = None
+        self._signed_size: int | None = None
+        self._signed_at = 0.0
+        self._running = False
+
+    def __enter__(self) -> Sequencer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, stop: threading.Event) -> None:
+        """Sequence until told to stop, and leave nothing unsigned; stand by while another process works.
+
+        The database may go away and come back meanwhile.
+
+        Raises:
+            LogRolledBack: when the database is behind a checkpoint that was already signed.
+            LogForked: when a witness is ahead of the database, or holds another history.
+        """
+        self._running = True
+        while not stop.is_set():
+            try:
+                if not self._lead():
+                    stop.wait(STANDBY_SECONDS)
+                elif self.drain_once() < self._limit:
+                    stop.wait(IDLE_SECONDS)
+            except (psycopg.OperationalError, RetryLater) as error:
+                log.warning("sequencer_lost_database", error=type(error).__name__)
+                self.close()
+                stop.wait(STANDBY_SECONDS / 2)
+        self._publisher.stop()
+        with suppress(psycopg.OperationalError, RetryLater):
+            if self._connection is not None:
+                self.settle()
+        self.close()
+
+    def drain_once(self) -> int:
+        """Take one drain from the outbox, and sign a checkpoint if one is due.
+
+        Returns:
+            How many entries were sequenced; 0 also when another process is the sequencer.
+        """
+        if not self._lead():
+            return 0
+        return self._step(time.monotonic() >= self._signed_at + CHECKPOINT_SECONDS)
+
+    def settle(self) -> int:
+        """Drain until the outbox is empty and sign at once; for tests, exports and clean ends.
+
+        Returns:
+            How many entries were sequenced.
+        """
+        total = 0
+        while self._lead():
+            drained = self._step(sign=True)
+            total += drained
+            if drained < self._limit:
+                break
+        if self._connection is not None and not self._publisher.runs:
+            self._publisher.publish()
+        return total
+
+    def close(self) -> None:
+        """Give up the lock and the connection."""
+        self._publisher.close()
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+        self._connection = None
+        self._signed_size = None
+
+    def _lead(self) -> bool:
+        """Whether this process holds the lock; it is held by the session that also writes."""
+        if self._connection is not None and not self._connection.broken:
+            return True
+        self.close()
+        connection = self._installation.database.connect(Role.SEQUENCER, autocommit=True)
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER_LOCK,)).fetchone()
+        if row is None or not row[0]:
+            connection.close()
+            return False
+        # A leader that stands still is cut off by the server, so that another can take over.
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_LEADER}'")
+        if self._running:
+            connection.execute(f"SET idle_session_timeout = '{_SILENT_LEADER}'")
+        self._connection = connection
+        self._take_over(connection)
+        return True
+
+    def _take_over(self, connection: psycopg.Connection[Any]) -> None:
+        """Check that the database is not behind what was signed before, then go on from there."""
+        size = _read_size(connection)
+        row = connection.execute(
+            "SELECT tree_size, note FROM audit.checkpoints ORDER BY tree_size DESC LIMIT 1"
+        ).fetchone()
+        signed = self._signed_size = row[0] if row else 0
+        try:
+            if signed > size:
+                raise LogDamaged(f"The tree has {size} leaves, but a checkpoint of {signed} was signed.")
+            self._published.refuse_rollback(connection)
+            self._publisher.confirm(connection)
+        except Exception:
+            self.close()
+            raise
+        if row:
+            self._published.publish(row[1])
+        if self._running:
+            self._publisher.start()
+        log.info("sequencer_leads", tree_size=size, signed_size=signed)
+
+    def _step(self, sign: bool) -> int:
+        connection = self._connection
+        assert connection is not None
+        self._publisher.refuse_fork()
+        note: str | None = None
+        with connection.transaction():
+            size, frontier = _read_state(connection)
+            leaves = _drain(connection, size, self._limit)
+            if leaves:
+                _save_tiles(connection, size, leaves)
+                frontier.extend(leaves)
+                connection.execute(
+                    "UPDATE audit.log_state SET tree_size = %s, frontier = %s",
+                    (frontier.size, frontier.to_bytes()),
+                )
+            if sign and frontier.size != self._signed_size:
+                note = self._sign(connection, frontier)
+        if leaves:
+            telemetry.count("lintas.audit.sequenced", len(leaves))
+        if note is not None:
+            self._signed_size, self._signed_at = frontier.size, time.monotonic()
+            self._published.publish(note)
+            self._publisher.offer()
+        return len(leaves)
+
+    def _sign(self, connection: psycopg.Connection[Any], frontier: Frontier) -> str:
+        checkpoint = Checkpoint(self._origin, frontier.size, frontier.root())
+        note = sign_checkpoint(checkpoint, self._key)
+        connection.execute(
+            "INSERT INTO audit.checkpoints (tree_size, root, note, signed_at) VALUES (%s, %s, %s, %s)",
+            (checkpoint.size, checkpoint.root, note, clock.now()),
+        )
+        return note
+
+
+def _read_size(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("SELECT tree_size FROM audit.log_state").fetchone()
+    if row is None:
+        raise LogDamaged("The state row of the log is missing.", remedy="Restore the database from a backup.")
+    return int(row[0])
+
+
+def _read_state(connection: psycopg.Connection[Any]) -> tuple[int, Frontier]:
+    """Lock and read the state row, so that even two leaders could not number the same leaf twice."""
+    row = connection.execute("SELECT tree_size, frontier FROM audit.log_state FOR UPDATE").fetchone()
+    if row is None:
+        raise LogDamaged("The state row of the log is missing.", remedy="Restore the database from a backup.")
+    return row[0], Frontier.from_bytes(row[0], bytes(row[1]))
+
+
+def _drain(connection: psycopg.Connection[Any], size: int, limit: int) -> list[bytes]:
+    connection.execute("SELECT audit.ensure_partitions(%s)", (size + limit,))
+    row = connection.execute(_DRAIN, {"limit": limit, "size": size}, binary=True).fetchone()
+    joined = bytes(row[0]) if row and row[0] is not None else b""
+    return [joined[i : i + HASH_SIZE] for i in range(0, len(joined), HASH_SIZE)]
+
+
+def _save_tiles(connection: psycopg.Connection[Any], size: int, leaves: list[bytes]) -> None:
+    edge = {tile.level: tile.index for tile in right_edge(size) if tile.level is not None}
+    rows = connection.execute(
+        "SELECT level, hashes FROM audit.tiles JOIN unnest(%s::smallint[], %s::bigint[]) AS edge (l, i)"
+        " ON level = l AND tile_index = i",
+        (list(edge.keys()), list(edge.values())),
+    )
+    changed = grow({level: bytes(hashes) for level, hashes in rows}, size, leaves)
+    connection.execute(
+        _SAVE_TILES,
+        ([key[0] for key in changed], [key[1] for key in changed], list(changed.values())),
+    )

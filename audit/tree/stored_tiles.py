@@ -1,0 +1,95 @@
+"""Stored tiles as verification reads them: leaves in order, and whether each level folds into the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from audit.tree.merkle import HASH_SIZE, root_of
+from audit.tree.tiles import TILE_WIDTH
+
+__all__ = ["CHUNK", "LeafTiles", "first_bad_tile"]
+
+CHUNK = 20 * TILE_WIDTH
+_FULL = TILE_WIDTH * HASH_SIZE
+
+
+class LeafTiles:
+    """Leaf hashes as the stored tiles have them, a few tiles at a time."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._first: int | None = None
+        self._hashes = b""
+
+    def at(self, index: int) -> bytes | None:
+        """The stored hash of a leaf, or None where no tile has it."""
+        if self._first is None or not 0 <= index - self._first < CHUNK:
+            self._load(index // TILE_WIDTH)
+        offset = (index - (self._first or 0)) * HASH_SIZE
+        found = self._hashes[offset : offset + HASH_SIZE]
+        return found if len(found) == HASH_SIZE else None
+
+    def place_of(self, leaf: bytes) -> int | None:
+        """Where a leaf hash stands in the tiles, if anywhere (a full scan: for findings only)."""
+        rows = self._connection.execute(
+            "SELECT tile_index, hashes FROM audit.tiles"
+            " WHERE level = 0 AND position(%s::bytea IN hashes) > 0 ORDER BY tile_index",
+            (leaf,),
+        )
+        for tile, hashes in rows:
+            data = bytes(hashes)
+            for offset in range(0, len(data), HASH_SIZE):
+                if data[offset : offset + HASH_SIZE] == leaf:
+                    return int(tile) * TILE_WIDTH + offset // HASH_SIZE
+        return None
+
+    def _load(self, tile: int) -> None:
+        rows = self._connection.execute(
+            "SELECT tile_index, hashes FROM audit.tiles WHERE level = 0 AND tile_index >= %s"
+            " AND tile_index < %s ORDER BY tile_index",
+            (tile, tile + CHUNK // TILE_WIDTH),
+            binary=True,
+        ).fetchall()
+        held = {int(index): bytes(hashes) for index, hashes in rows}
+        last = max(held, default=tile)
+        full = [held.get(index, b"").ljust(_FULL, b"\x00") for index in range(tile, last)]
+        self._first = tile * TILE_WIDTH
+        self._hashes = b"".join(full) + held.get(last, b"")
+
+
+def first_bad_tile(connection: psycopg.Connection[Any]) -> tuple[int, str] | None:
+    """The first upper tile that is not made of the full tiles below it: (first entry below it, why)."""
+    level, below = 0, _read_level(connection, 0)
+    while below:
+        roots = [_root(tile) for _, tile in sorted(below.items()) if len(tile) == _FULL]
+        expected = {
+            start // TILE_WIDTH: b"".join(roots[start : start + TILE_WIDTH])
+            for start in range(0, len(roots), TILE_WIDTH)
+        }
+        level, below = level + 1, _read_level(connection, level + 1)
+        for index in sorted(expected.keys() | below.keys()):
+            place = _first_difference(expected.get(index, b""), below.get(index, b""))
+            if place is not None:
+                detail = f"tile {index} of level {level} is not made of the tiles below it"
+                return (index * TILE_WIDTH + place) * TILE_WIDTH**level, detail
+    return None
+
+
+def _first_difference(one: bytes, other: bytes) -> int | None:
+    for place, offset in enumerate(range(0, max(len(one), len(other)), HASH_SIZE)):
+        if one[offset : offset + HASH_SIZE] != other[offset : offset + HASH_SIZE]:
+            return place
+    return None
+
+
+def _read_level(connection: psycopg.Connection[Any], level: int) -> dict[int, bytes]:
+    rows = connection.execute(
+        "SELECT tile_index, hashes FROM audit.tiles WHERE level = %s", (level,), binary=True
+    )
+    return {int(index): bytes(hashes) for index, hashes in rows}
+
+
+def _root(tile: bytes) -> bytes:
+    return root_of(tile[i : i + HASH_SIZE] for i in range(0, len(tile), HASH_SIZE))
