@@ -70,6 +70,7 @@ class EntryKind(StrEnum):
     SUBJECT_ERASED = "subject.erased"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
+    FORK_LIFTED = "fork.lifted"
     STREAM_CHANGED = "stream.changed"
     ATTENTION_FLAGGED = "attention.flagged"
     ATTENTION_JUDGED = "attention.judged"
@@ -575,6 +576,13 @@ KINDS: Mapping[EntryKind, KindRule] = {
         **_KEY_DETAILS,
         version="version of the key-encryption key",
         rewrapped="subjects whose keys were wrapped anew",
+    ),
+    EntryKind.FORK_LIFTED: _rule(
+        "an officer took a witness's report of a fork off, so that the log is signed again",
+        "actor",
+        frozenset(),
+        witness="name of the witness in the policy",
+        found_at="when the fork was found",
     ),
     EntryKind.STREAM_CHANGED: _rule(
         "where the log is sent was added, tried out or removed",

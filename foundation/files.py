@@ -12,7 +12,15 @@ from pathlib import Path
 
 from foundation.errors import FixInstallation, RetryLater
 
-__all__ = ["LockBusy", "file_lock", "make_private_directory", "read_private", "write_once", "write_private"]
+__all__ = [
+    "LockBusy",
+    "file_lock",
+    "make_private_directory",
+    "read_private",
+    "remove_durably",
+    "write_once",
+    "write_private",
+]
 
 
 class LockBusy(RetryLater):
@@ -33,6 +41,12 @@ def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace a file in one step, so that a crash leaves the old content or the new."""
     temporary = _write_temporary(path, content, mode)
     os.replace(temporary, path)
+    _sync_directory(path.parent)
+
+
+def remove_durably(path: Path) -> None:
+    """Remove a file, if it is there, so that no crash brings it back."""
+    path.unlink(missing_ok=True)
     _sync_directory(path.parent)
 
 

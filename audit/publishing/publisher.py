@@ -3,7 +3,7 @@
 Invariants:
 - Before a sequencer signs for the first time it asks every witness that can be reached what it has seen.
 - Nothing is signed once a witness was found ahead of the log or with another history: that is a fork, a
-  rollback, or a restored backup.
+  rollback, or a restored backup. It stands in a file (`found_forks`), so a restart changes nothing.
 - The log does not wait for witnesses: they are asked beside it, and answer within seconds or not at all.
 """
 
@@ -24,6 +24,7 @@ from audit.checkpoints.cosignatures import with_signatures
 from audit.checkpoints.keys import log_private_key, log_verifier_keys
 from audit.checkpoints.policy import Policy, Standing
 from audit.errors import LogForked, PolicyInvalid
+from audit.publishing.found_forks import UNREADABLE, FoundForks
 from audit.publishing.published import PublishedCheckpoint
 from audit.tree.merkle import EMPTY_ROOT
 from audit.tree.tiles import DatabaseTiles, consistency_proof
@@ -85,7 +86,7 @@ class Publisher:
         self._wake = threading.Event()
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
-        self._fork: LogForked | None = None
+        self._forks = FoundForks.of(installation)
         self._connection: psycopg.Connection[Any] | None = None
 
     @property
@@ -94,24 +95,31 @@ class Publisher:
         return self._thread is not None
 
     def refuse_fork(self) -> None:
-        """Refuse to sign once a witness was found to hold another history.
+        """Refuse to sign while a fork that a witness has reported stands, whoever found it and when.
 
         Raises:
             LogForked: then.
         """
-        if self._fork is not None:
-            raise self._fork
+        self._forks.refuse()
 
     def confirm(self, connection: psycopg.Connection[Any]) -> None:
         """Ask every witness, before the first signature, whether it is ahead of the database.
 
         Raises:
-            LogForked: when one is, or holds another history.
+            LogForked: when one is, or holds another history, or did so before and has not answered otherwise.
         """
-        self._fork = None
         if self._policy is None or self._policy.quorum is None:
             quorum.quorum_is_not_asked(connection)
+        named = {str(each.key) for each in self._policy.witnesses} if self._policy else set()
+        self._lift(
+            [key for key in self._forks.read() if key not in named | {UNREADABLE}], "it left the policy"
+        )
         self.publish(_SECONDS_BEFORE_WORK)
+        try:
+            self.refuse_fork()
+        except LogForked as error:
+            quorum.quorum_is_missing(connection, self._grace, f"{error.what} {error.why}")
+            raise
 
     def publish(self, seconds: float = 4.0) -> Standing | None:
         """Bring the newest checkpoint to all witnesses at once, and keep what they answer in time.
@@ -130,9 +138,10 @@ class Publisher:
                 note, base = self._newest(connection)
                 answers = self._ask_all(connection, note, seconds)
                 self._refuse_ahead(connection, answers)
+                self._lift([str(each.witness.key) for each in answers if each.cosignatures], "it cosigned")
                 return self._keep(connection, self._policy, base, answers)
             except LogForked as error:
-                self._fork = error
+                self._forks.note(error)
                 quorum.quorum_is_missing(connection, self._grace, f"{error.what} {error.why}")
                 log.error("log_forked", witness=error.attributes.get("witness"))
                 raise
@@ -235,7 +244,12 @@ class Publisher:
                     why=f"It has seen {answer.seen} entries, but the database has signed only {signed}.",
                     remedy="The database is an older copy: follow the page on witnesses.",
                     witness=answer.witness.name,
+                    witness_key=str(answer.witness.key),
                 )
+
+    def _lift(self, keys: Sequence[str], why: str) -> None:
+        for witness in self._forks.lift(keys):
+            log.warning("fork_lifted", witness=witness, why=why)
 
     def _keep(
         self, connection: psycopg.Connection[Any], policy: Policy, base: str, answers: Sequence[Answer]

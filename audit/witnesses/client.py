@@ -132,6 +132,7 @@ class WitnessClient:
             why=why,
             remedy="Sign nothing; follow the page on witnesses: restore the newest copy, or begin anew.",
             witness=self._witness.name,
+            witness_key=str(self._witness.key),
         )
 
 

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from lintas.commands import accounting, answering, attention, erasing, extracting, pruning, searching, streams
+from lintas.commands import (
+    accounting,
+    answering,
+    attention,
+    erasing,
+    extracting,
+    forks,
+    pruning,
+    searching,
+    streams,
+)
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
 __all__ = ["register"]
@@ -27,6 +37,7 @@ def register(app: typer.Typer) -> None:
     streams.add_to(group)
     attention.add_to(group)
     erasing.add_to(group)
+    forks.add_to(group)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
 
 

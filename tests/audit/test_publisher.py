@@ -21,6 +21,7 @@ from audit.checkpoints.keys import log_verifier_keys
 from audit.checkpoints.policy import Policy
 from audit.errors import LogForked, LogRolledBack, PolicyInvalid, QuorumMissing
 from audit.publishing.export import export_log
+from audit.publishing.found_forks import FoundForks
 from audit.publishing.receipt import await_receipt, receipt, verify_receipt
 from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader
@@ -283,6 +284,70 @@ def test_a_fork_that_is_found_while_the_sequencer_works_stops_its_next_signature
         with pytest.raises(LogForked):
             sequencer.drain_once()
         assert one(witnessed, "SELECT max(tree_size) FROM audit.checkpoints") == signed
+
+
+def test_a_fork_outlives_a_restart_while_the_witness_is_away(witnessed, witnesses, installation):
+    """A supervisor starts the sequencer again at once; the witness that knows better may be slow by then."""
+    with Sequencer(witnessed) as sequencer:
+        write(witnessed, 5)
+        sequencer.settle()
+    roll_back(witnessed)
+    write(witnessed, 2)
+    with Sequencer(witnessed) as restored, pytest.raises(LogForked):
+        restored.settle()
+    for each in witnesses:
+        each.stop()
+    with Sequencer(witnessed) as again, pytest.raises(LogForked, match="is ahead of this log") as caught:
+        again.settle()
+    assert "lintas audit lift-fork" in caught.value.remedy
+    assert one(witnessed, "SELECT count(*) FROM audit.checkpoints") == (0,)
+    assert "ahead" in one(witnessed, "SELECT trouble FROM audit.quorum")[0]
+    with Sequencer(installation) as without_policy:  # every witness that reported it has left
+        without_policy.settle()
+    assert one(witnessed, "SELECT max(tree_size) FROM audit.checkpoints") == (2,)
+
+
+def test_a_fork_is_on_disk_before_anything_else_is_done_about_it(witnessed, monkeypatch):
+    with Sequencer(witnessed) as sequencer:
+        write(witnessed, 5)
+        sequencer.settle()
+    roll_back(witnessed)
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audit.quorum.quorum_is_missing", crash)
+    with Sequencer(witnessed) as restored, pytest.raises(KeyboardInterrupt):
+        restored.settle()
+    assert list(FoundForks.of(witnessed).read())
+
+
+def test_a_fork_is_lifted_when_the_witness_that_reported_it_answers_consistently(witnessed, witnesses):
+    with Sequencer(witnessed) as sequencer:
+        write(witnessed, 5)
+        sequencer.settle()
+    forks, key = FoundForks.of(witnessed), str(witnesses[0].cosigner.key)
+    forks.note(LogForked("The witness kpk is ahead of this log.", witness="kpk", witness_key=key))
+    witnesses[0].stop()
+    write(witnessed)
+    with Sequencer(witnessed) as restored, pytest.raises(LogForked):
+        restored.settle()  # the others answer, but it was not they who reported it
+    witnesses[0].start()
+    with Sequencer(witnessed) as restored:
+        assert restored.settle() == 1
+    assert forks.read() == {}
+    assert not forks.file.exists()
+
+
+def test_a_damaged_file_of_forks_stands_for_a_fork(witnessed):
+    forks = FoundForks.of(witnessed)
+    for content in (b"", b"[]", b'{"a": 1}', b"\xff", b"{}"):
+        forks.file.write_bytes(content)
+        with Sequencer(witnessed) as sequencer, pytest.raises(LogForked, match="cannot be read"):
+            sequencer.settle()
+    assert forks.lift(forks.read()) == ["unreadable"]
+    with Sequencer(witnessed) as sequencer:
+        sequencer.settle()
 
 
 class PracticeTwin:

@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.erasure.grounds import ErasureGround, HoldGround
+from audit.errors import LogForked
+from audit.publishing.found_forks import FoundForks
 from audit.subjects.vault import Vault
 from foundation.database import Role
 from foundation.errors import Refused
@@ -99,6 +101,22 @@ def test_the_key_that_wraps_every_key_is_rotated(home, canary):
     assert done == {"provider": "keyring", "version": 2, "rewrapped": 1, "continued": False}
     assert run("keys", "list") == [{"provider": "keyring", "version": 2, "subjects": 1, "wraps_now": True}]
     assert run("keys", "retire", "1", "--officer", "walidata-01")["state"] == "destroyed"
+
+
+def test_a_reported_fork_is_shown_and_taken_off_by_a_steward_of_the_operator_and_the_log_says_so(home):
+    forks = FoundForks.of(home)
+    forks.note(LogForked("The witness kpk is ahead of this log.", witness="kpk", witness_key="kpk+1+a"))
+    given = ("--witness", "kpk", "--reason", "the witness lost its memory", "--officer")
+    assert [each["witness"] for each in run("lift-fork")] == ["kpk"]
+    with pytest.raises(NotYourAgency):
+        run("lift-fork", *given, "walidata-02")
+    assert run("lift-fork", *given, "walidata-01")["state"] == "lifted"
+    assert run("lift-fork") == []
+    with home.database.connect(Role.STEWARD) as connection:
+        row = connection.execute("SELECT kind FROM audit.outbox").fetchone()
+    assert row == ("fork.lifted",)
+    with pytest.raises(Refused, match="No fork"):
+        run("lift-fork", *given, "walidata-01")
 
 
 def test_the_command_line_knows_exactly_the_grounds_of_the_log():
