@@ -7,15 +7,15 @@ records. Either both commit or neither does; if the entry cannot be written, the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from audit.entry import BuiltEntry, EntryDraft, build
+from audit.kinds import EntryKind
 from audit.quorum import refuse_without_quorum
 from foundation import clock
 
@@ -24,6 +24,7 @@ __all__ = ["MAXIMUM_MERGE_DELAY", "Promise", "append", "append_many"]
 MAXIMUM_MERGE_DELAY = timedelta(seconds=30)
 """How long after the append a checkpoint covers the entry at the latest; ordinarily about one second."""
 
+_Row = tuple[Any, ...]
 _COLUMNS = "entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry"
 _OUTBOX = f"""
 INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%(id)s, %(kind)s, %(at)s, %(provider)s, %(consumer)s,
@@ -34,8 +35,7 @@ _INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) SELECT unnest(%(
 _CASE = "INSERT INTO audit.case_index (case_key, entry_id) VALUES (%(case)s, %(id)s)"
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """The entry that will stand in the log, and by when; `receipt.sign_promise` signs it."""
 
     entry_id: UUID
@@ -63,7 +63,7 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
     row |= {"index": list(entry.index_keys), "sealed": entry.sealed_blob, "case": entry.case_key}
     statement = _statement(bool(entry.index_keys), entry.sealed_blob is not None, entry.case_key is not None)
     connection.execute(statement, row)
-    return _promise(entry)
+    return Promise(entry.entry_id, entry.leaf_hash, clock.now() + MAXIMUM_MERGE_DELAY)
 
 
 def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft]) -> list[Promise]:
@@ -73,17 +73,29 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
         EntryRefused: when any draft is not an entry of its kind; nothing is written by this call.
         QuorumMissing: when one records an exchange, and witnesses have been missing for too long.
     """
-    entries = [build(draft) for draft in drafts]
-    refuse_without_quorum(connection, {entry.kind for entry in entries})
-    rows = [_row(entry) for entry in entries]
+    deadline = clock.now() + MAXIMUM_MERGE_DELAY
+    kinds: set[EntryKind] = set()
+    promises: list[Promise] = []
+    rows: list[_Row] = []
+    sealed: list[_Row] = []
+    index: list[_Row] = []
+    cases: list[_Row] = []
+    for draft in drafts:
+        entry = build(draft)
+        kinds.add(entry.kind)
+        promises.append(Promise(entry.entry_id, entry.leaf_hash, deadline))
+        rows.append(_row(entry))
+        if entry.sealed_blob is not None:
+            sealed.append((entry.entry_id, entry.sealed_blob))
+        index.extend((key, entry.entry_id) for key in entry.index_keys)
+        if entry.case_key is not None:
+            cases.append((entry.case_key, entry.entry_id))
+    refuse_without_quorum(connection, kinds)
     _copy(connection, f"audit.outbox ({_COLUMNS})", rows, _TYPES)
-    sealed = [(e.entry_id, e.sealed_blob) for e in entries if e.sealed_blob is not None]
     _copy(connection, "audit.sealed (entry_id, blob)", sealed, ["uuid", "bytea"])
-    index = [(key, e.entry_id) for e in entries for key in e.index_keys]
-    _copy(connection, "audit.subject_index (index_key, entry_id)", index, ["bytea", "uuid"])
-    cases = [(e.case_key, e.entry_id) for e in entries if e.case_key is not None]
-    _copy(connection, "audit.case_index (case_key, entry_id)", cases, ["bytea", "uuid"])
-    return [_promise(entry) for entry in entries]
+    _copy(connection, "audit.subject_index (index_key, entry_id)", sorted(index), ["bytea", "uuid"])
+    _copy(connection, "audit.case_index (case_key, entry_id)", sorted(cases), ["bytea", "uuid"])
+    return promises
 
 
 @lru_cache(maxsize=8)
@@ -102,7 +114,7 @@ _NAMES = ("id", "kind", "at", "provider", "consumer", "purpose", "outcome", "ent
 _TYPES = ["uuid", "text", "timestamptz", "text", "text", "text", "text", "bytea"]
 
 
-def _row(entry: BuiltEntry) -> tuple[Any, ...]:
+def _row(entry: BuiltEntry) -> _Row:
     data = entry.data
     return (
         entry.entry_id,
@@ -117,7 +129,7 @@ def _row(entry: BuiltEntry) -> tuple[Any, ...]:
 
 
 def _copy(
-    connection: psycopg.Connection[Any], target: str, rows: Sequence[tuple[Any, ...]], types: Sequence[str]
+    connection: psycopg.Connection[Any], target: str, rows: Sequence[_Row], types: Sequence[str]
 ) -> None:
     if not rows:
         return
@@ -125,7 +137,3 @@ def _copy(
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)
-
-
-def _promise(entry: BuiltEntry) -> Promise:
-    return Promise(entry.entry_id, entry.leaf_hash, clock.now() + MAXIMUM_MERGE_DELAY)

@@ -43,16 +43,18 @@ _LEADER_LOCK = 0x6C6F67  # "log"
 _SILENT_LEADER = "4s"
 
 _DRAIN = """
-WITH drained AS (
-    DELETE FROM audit.outbox
-     WHERE id = ANY (ARRAY(SELECT id FROM audit.outbox ORDER BY id LIMIT %(limit)s))
-    RETURNING id, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
+WITH taken AS MATERIALIZED (
+    SELECT id, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
+      FROM audit.outbox ORDER BY id LIMIT %(limit)s
+), gone AS (
+    -- One statement sees one snapshot: what commits meanwhile under a lower id is neither taken nor deleted.
+    DELETE FROM audit.outbox WHERE id <= (SELECT max(id) FROM taken)
 ), written AS (
     INSERT INTO audit.entries
            (entry_index, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry)
     SELECT row_number() OVER (ORDER BY id) - 1 + %(size)s,
            entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
-      FROM drained
+      FROM taken
      ORDER BY id
     RETURNING entry_index, sha256('\\x00'::bytea || entry) AS leaf
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit import EntryDraft, EntryKind, RevisionReference, SubjectHandle, SubjectKeys
 from audit.documentation import markdown
-from audit.entry import MAXIMUM_ENTRY_BYTES, build, canonical_bytes
+from audit.entry import MAXIMUM_ENTRY_BYTES, build, canonical_bytes, looks_personal
 from audit.errors import EntryRefused, SealBroken
 from audit.kinds import FIELDS, KINDS
 from audit.subjects.sealing import commitment, part_key, unseal
@@ -95,6 +95,15 @@ def test_what_looks_like_a_national_identifier_is_refused_without_repeating_it(v
 )
 def test_ids_moments_and_digests_are_not_mistaken_for_identifiers(value):
     build(draft(details={"reason": value}))
+
+
+@given(st.lists(st.text("0123456789 .-aZ,", max_size=40), min_size=1, max_size=3))
+def test_the_fast_look_misses_nothing_that_the_careful_one_finds(texts):
+    if any(looks_personal(text) for text in texts):
+        with pytest.raises(EntryRefused):
+            canonical_bytes({"texts": texts})
+    else:
+        canonical_bytes({"texts": texts})
 
 
 @given(st.uuids(), st.datetimes(timezones=st.just(UTC)), st.binary(min_size=32, max_size=32))
