@@ -2,11 +2,12 @@
 
 Invariant: between `hold` and the end of the transaction no agreement or consent relied on can change,
 because whoever changes one waits for the shared locks taken here; and what changed before is seen,
-because the revisions are re-read after the locks were taken.
+because the revisions are re-read after the locks were taken. So it is with the erasure of a person concerned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,15 @@ from psycopg import Connection, Cursor
 from psycopg.pq import TransactionStatus
 
 from audit.entry import RevisionReference
+from audit.erasure.suppression import lock_key
 from consent.decision import Decision
-from consent.errors import AgreementChanged, ConsentChanged, ExchangeDenied, UnsuitableTransaction
+from consent.errors import (
+    AgreementChanged,
+    ConsentChanged,
+    ExchangeDenied,
+    PersonErased,
+    UnsuitableTransaction,
+)
 from consent.locks import agreement_key, consent_key, lock_shared
 from consent.quota import QuotaLeases, QuotaTaken, quota_day, take_quota
 from foundation import clock
@@ -45,6 +53,9 @@ SELECT 'suspended', agency_id, 0, '', false, current_setting('transaction_isolat
 UNION ALL
 SELECT 'suspended', system_id, 0, '', false, current_setting('transaction_isolation')
   FROM participants.system WHERE system_id = %(system)s AND status <> 'active'
+UNION ALL
+(SELECT 'erased', '', 0, '', false, current_setting('transaction_isolation')
+   FROM audit.suppression WHERE tag = ANY(%(persons)s::bytea[]) LIMIT 1)
 """
 
 _REVIEW = """
@@ -58,6 +69,7 @@ def hold(
     decision: Decision,
     at: datetime | None = None,
     transaction: Transaction | None = None,
+    persons: Sequence[bytes] = (),
 ) -> None:
     """Lock and re-read everything the decision rests on; call it in the transaction that commits.
 
@@ -69,8 +81,10 @@ def hold(
         decision: What was decided.
         at: The moment at which everything must be in force; now by default.
         transaction: The transaction, where it is pipelined: locks and re-reading are sent together.
+        persons: Suppression tags of whom the exchange concerns; an erasure of one of them waits, too.
 
     Raises:
+        PersonErased: If one of the persons was erased since.
         ExchangeDenied: If the decision was no allowance in the first place, or a party was suspended since.
         AgreementChanged: If an agreement was revised, ended or ran out since.
         ConsentChanged: If the consent was withdrawn, changed or ran out since.
@@ -78,13 +92,15 @@ def hold(
     """
     decision.require_allowed()
     moment = at or clock.now()
-    lock_shared(connection, _keys(decision))
-    reread = _reread(connection, decision, moment)
+    lock_shared(connection, [*_keys(decision), *map(lock_key, persons)])
+    reread = _reread(connection, decision, moment, persons)
     if transaction is not None:
         transaction.settle()
     if connection.info.transaction_status is not TransactionStatus.INTRANS:
         raise _unsuitable("the connection commits every statement by itself")
     current = _read(reread)
+    if ("erased", "") in current:
+        raise PersonErased("A person whom the exchange concerns was erased, or is being erased")
     _require_standing(decision, current)
     for reference in decision.agreements:
         if not _same(reference, current.get(("agreement", reference.id))):
@@ -116,7 +132,9 @@ def _keys(decision: Decision) -> list[int]:
     return keys
 
 
-def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -> Cursor[Any]:
+def _reread(
+    connection: Connection[Any], decision: Decision, moment: datetime, persons: Sequence[bytes]
+) -> Cursor[Any]:
     return connection.execute(
         _REREAD,
         {
@@ -125,6 +143,7 @@ def _reread(connection: Connection[Any], decision: Decision, moment: datetime) -
             "consent": decision.consent.id if decision.consent else None,
             "agencies": [decision.request.consumer, *sorted(decision.request.providers)],
             "system": decision.request.system,
+            "persons": list(persons),
         },
     )
 

@@ -8,6 +8,7 @@
     ├── ExchangeDenied       the decision said no (rule ids in `attributes["rules"]`)
     ├── AgreementChanged     the agreement changed or ended between decision and commit
     ├── ConsentChanged       the consent changed or was withdrawn between decision and commit
+    ├── PersonErased         the person was erased, or is being erased, between decision and commit
     ├── QuotaExhausted       the agreed number of exchanges of the day is used up
     ├── ConsentNotPossible   this consent event may not follow, or not be given this way
     └── ReviewNotPossible    an emergency access cannot be reviewed in this way
@@ -31,6 +32,7 @@ __all__ = [
     "ConsentChanged",
     "ConsentNotPossible",
     "ExchangeDenied",
+    "PersonErased",
     "QuotaExhausted",
     "ReviewNotPossible",
     "RevisionBroken",
@@ -67,6 +69,10 @@ class AgreementChanged(Refused):
 
 class ConsentChanged(Refused):
     """The consent changed or was withdrawn between the decision and the commit."""
+
+
+class PersonErased(Refused):
+    """The person was erased, or is being erased: they are refused as if nobody knew them."""
 
 
 class QuotaExhausted(Refused):

@@ -41,6 +41,7 @@ __all__ = [
     "confirm",
     "count_attempt",
     "links_of",
+    "not_matched",
     "relink",
     "require_attempts_left",
     "sever",
@@ -129,11 +130,16 @@ def confirm(
     if refused:
         raise _too_many()
     if keys is None:
-        raise SubjectNotMatched(
-            "No person was found whose number and second element match",
-            remedy="Check the number and the second element with the applicant",
-        )
+        raise not_matched()
     return ConfirmedSubject(keys, applicant.nik, tag)
+
+
+def not_matched() -> SubjectNotMatched:
+    """The one refusal for everybody who is not known, whatever the reason."""
+    return SubjectNotMatched(
+        "No person was found whose number and second element match",
+        remedy="Check the number and the second element with the applicant",
+    )
 
 
 def require_attempts_left(

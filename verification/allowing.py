@@ -5,11 +5,12 @@ from __future__ import annotations
 from audit.entry import EntryKind
 from audit.log import append
 from audit.subjects.subject_keys import SubjectKeys
+from records.errors import SubjectNotMatched
 from verification import answers
 from verification.context import Session
 from verification.exchange import committing, decide_or_refuse, disclosure, entry_of
 from verification.notices import Notice
-from verification.reading import other_of
+from verification.reading import other_of, unknown
 
 
 def allow(session: Session, notice: Notice, keys: SubjectKeys, outcome: str, *, is_logged: bool) -> None:
@@ -33,10 +34,16 @@ def allow(session: Session, notice: Notice, keys: SubjectKeys, outcome: str, *, 
     )
     decision = decide_or_refuse(session, request, keys, is_counted=False)
     other = other_of(session, record, decision, is_counted=False)
-    with committing(session, decision, keys, other):
-        if not is_logged:
-            kind, about = EntryKind.EXCHANGE_PUSHED, notice.details
-            append(session.connection, entry_of(kind, decision, keys, outcome, details=about, other=other))
+    tags = answers.tags_of(answers.unseal(keys, record.answer_id, record.sealed))
+    try:
+        with committing(session, decision, keys, other, tags=tags):
+            if not is_logged:
+                kind, about = EntryKind.EXCHANGE_PUSHED, notice.details
+                append(
+                    session.connection, entry_of(kind, decision, keys, outcome, details=about, other=other)
+                )
+    except SubjectNotMatched:
+        raise unknown() from None
 
 
 def is_for_good(rules: list[object]) -> bool:

@@ -136,7 +136,7 @@ def _commit(
         draft = replace(draft, case_key=case_key(session.context.vault.keyring, composed.case_number))
     with (
         telemetry.span("verification.commit"),
-        committing(session, decision, subject.keys, judged.other) as transaction,
+        committing(session, decision, subject.keys, judged.other, tags=judged.tags) as transaction,
     ):
         promise = append(connection, draft)
         given = GivenAnswer(

@@ -87,7 +87,14 @@ def record_of(given: GivenAnswer, judged: Judged, question: Question) -> AnswerR
         decision_id=UUID(request.decision_id),
         entry_id=given.entry_id,
         sealed=seal(
-            subject.keys, given.answer_id, {"jws": given.jws, "promise": given.promise, "question": asked}
+            subject.keys,
+            given.answer_id,
+            {
+                "jws": given.jws,
+                "promise": given.promise,
+                "question": asked,
+                "tags": [tag.hex() for tag in judged.tags],
+            },
         ),
         other=other.keys.handle if other else None,
         other_fields=other.decision.request.fields if other else {},
@@ -146,6 +153,11 @@ def _record(row: Sequence[Any]) -> AnswerRecord:
     for place in (7, 13):
         values[place] = {dataset: frozenset(names) for dataset, names in values[place].items()}
     return AnswerRecord(*values)
+
+
+def tags_of(opened: Mapping[str, Any]) -> list[bytes]:
+    """The suppression tags of everybody whom an opened answer is about."""
+    return [bytes.fromhex(tag) for tag in opened["tags"]]
 
 
 def seal(keys: SubjectKeys, context: UUID, content: Mapping[str, Any]) -> bytes:

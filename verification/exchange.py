@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,12 +13,15 @@ from audit.publishing.receipt import sign_promise
 from audit.subjects.subject_keys import SubjectKeys
 from consent.commitment import QuotaTaken, hold, take_quota
 from consent.decision import Decision, ExchangeRequest, decide
+from consent.errors import PersonErased
 from consent.exchange import Facts, Fields, new_decision_id
 from consent.facts import gather
 from consent.vocabulary import Mode, Verb
 from foundation import clock, pipelines, telemetry
 from foundation.errors import Refused
 from foundation.pipelines import Transaction
+from records.errors import SubjectNotMatched
+from records.identity import not_matched
 from verification.context import AnsweringContext, Session
 from verification.journey import Asker
 
@@ -128,23 +131,39 @@ def _uncounted(facts: Facts) -> Facts:
 
 @contextmanager
 def committing(
-    session: Session, decision: Decision, subject: SubjectKeys, other: OtherPerson | None = None
+    session: Session,
+    decision: Decision,
+    subject: SubjectKeys,
+    other: OtherPerson | None = None,
+    *,
+    tags: Sequence[bytes],
 ) -> Iterator[Transaction]:
     """The transaction in which an exchange happens: what was decided still holds, and quota is taken.
 
+    Args:
+        session: Of the asker.
+        decision: What was decided.
+        subject: Keys of the applicant.
+        other: The other person concerned.
+        tags: Suppression tags of everybody concerned; who erases one of them waits for the transaction.
+
     Raises:
         ConsentChanged, AgreementChanged, QuotaExhausted: When it no longer holds; the refusal is logged.
+        SubjectNotMatched: When somebody was erased meanwhile; the entry about it names nobody.
     """
     taken, is_written = QuotaTaken(), False
     try:
         with pipelines.transaction(session.connection) as transaction:
-            hold(session.connection, decision, transaction=transaction)
+            hold(session.connection, decision, transaction=transaction, persons=tags)
             if other is not None:
                 hold(session.connection, other.decision, transaction=transaction)
             taken = take_quota(session.connection, widened(decision, other), session.context.leases)
             yield transaction
             transaction.settle()  # from here on only COMMIT can fail
             is_written = True
+    except PersonErased:
+        taken.give_back()
+        raise _erased(session, decision) from None
     except Refused as refusal:
         taken.give_back()
         _log_refusal(session, decision, subject, refusal)
@@ -157,19 +176,27 @@ def committing(
 
 @contextmanager
 def standing(
-    session: Session, decision: Decision, subject: SubjectKeys, other: OtherPerson | None = None
+    session: Session,
+    decision: Decision,
+    subject: SubjectKeys,
+    other: OtherPerson | None = None,
+    *,
+    tags: Sequence[bytes],
 ) -> Iterator[Transaction]:
     """A transaction on the way to an exchange: what was decided still holds; nothing is counted yet.
 
     Raises:
         ConsentChanged, AgreementChanged: When it no longer holds; the refusal is logged.
+        SubjectNotMatched: When somebody was erased meanwhile; the entry about it names nobody.
     """
     try:
         with pipelines.transaction(session.connection) as transaction:
-            hold(session.connection, decision, transaction=transaction)
+            hold(session.connection, decision, transaction=transaction, persons=tags)
             if other is not None:
                 hold(session.connection, other.decision, transaction=transaction)
             yield transaction
+    except PersonErased:
+        raise _erased(session, decision) from None
     except Refused as refusal:
         _log_refusal(session, decision, subject, refusal)
         raise
@@ -234,7 +261,11 @@ def log_unconfirmed(session: Session, purpose: str, service: str, refusal: Refus
 
 
 def log_undecided(
-    session: Session, purpose: str, service: str, refusal: Refused, subject: SubjectKeys | None = None
+    session: Session,
+    purpose: str,
+    service: str | None,
+    refusal: Refused,
+    subject: SubjectKeys | None = None,
 ) -> None:
     """Record a refusal that is no decision; one after a person was confirmed carries the person's tag."""
     draft = EntryDraft(
@@ -249,6 +280,13 @@ def log_undecided(
         subject=subject,
     )
     _append_refusal(session, draft, refusal)
+
+
+def _erased(session: Session, decision: Decision) -> SubjectNotMatched:
+    """An erased person is refused as one whom nobody knows, and nothing more is written about them."""
+    refusal = not_matched()
+    log_undecided(session, decision.request.purpose, None, refusal)
+    return refusal
 
 
 def _log_refusal(session: Session, decision: Decision, subject: SubjectKeys, refusal: Refused) -> None:

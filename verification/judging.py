@@ -59,6 +59,11 @@ class Judged:
         proven = {name: each.grounds for name, each in self.related.items() if each.is_proven}
         return {"relations": proven or None, "lookups": lookups or None}
 
+    @property
+    def tags(self) -> tuple[bytes, ...]:
+        """The tags of everybody whom it is about."""
+        return (self.subject.tag,) if self.child is None else (self.subject.tag, self.child.tag)
+
     def watch(self) -> Watch:
         """What has to be watched for as long as the answer may be kept."""
         looked_at: dict[bytes, list[Seen]] = {self.subject.tag: []}
@@ -94,7 +99,7 @@ def judge(
     """
     at = decision.request.at
     related = relate(session, service, subject, claims, at, is_counted=is_counted)
-    child, other = other_person(session, related), None
+    child, other = other_person(session, service, related), None
     if child is not None and service.fields_about_other:
         fields = service.fields_about_other
         other = decide_about_other(session, decision, child.keys, fields, is_counted=is_counted)

@@ -80,6 +80,7 @@ def renewed(  # noqa: PLR0917 - all that a question rests on
 
     Raises:
         ConsentChanged, AgreementChanged: When the right to ask was lost meanwhile; no source was asked.
+        SubjectNotMatched: When somebody was erased meanwhile.
     """
     found = dict(evidence)
     questions = _questions(session, decision, other, abouts, evidence.values())
@@ -87,7 +88,8 @@ def renewed(  # noqa: PLR0917 - all that a question rests on
         return found
     budget = timedelta(milliseconds=service.definition.live.milliseconds)
     with telemetry.span("verification.lookup", service=service.identifier, sources=len(questions)):
-        with standing(session, decision, abouts[SELF].subject.keys, other):
+        tags = sorted({about.subject.tag for about in abouts.values()})
+        with standing(session, decision, abouts[SELF].subject.keys, other, tags=tags):
             for question in questions:
                 append(session.connection, _requested(question, service, budget))
         with session.resting():

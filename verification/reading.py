@@ -11,6 +11,7 @@ import orjson
 from audit.entry import EntryKind
 from audit.log import append
 from consent.decision import Decision
+from records.errors import SubjectNotMatched
 from verification import answers
 from verification.answers import AnswerRecord
 from verification.context import AnsweringContext, Session
@@ -45,7 +46,7 @@ def read_again(
     record = answers.find(session.connection, answer_id, session.asker.system)
     keys = session.context.vault.keys_of(record.subject)
     if keys is None:  # the subject was erased, and the answer with it
-        raise AnswerUnknown("There is no such answer", remedy="Use the id from the reply to your question")
+        raise unknown()
     request = disclosure(
         session.asker, record.purpose, record.fields, keys, officer=officer, case=str(answer_id)
     )
@@ -60,8 +61,11 @@ def read_again(
         details=_details(record, is_replay=is_replay),
         other=other,
     )
-    with committing(session, decision, keys, other):
-        promise = append(session.connection, draft)
+    try:
+        with committing(session, decision, keys, other, tags=answers.tags_of(opened)):
+            promise = append(session.connection, draft)
+    except SubjectNotMatched:
+        raise unknown() from None
     jws = str(opened["jws"])
     return GivenAnswer(
         answer_id=record.answer_id,
@@ -81,8 +85,13 @@ def other_of(
         return None
     keys = session.context.vault.keys_of(record.other)
     if keys is None:
-        raise AnswerUnknown("There is no such answer", remedy="Use the id from the reply to your question")
+        raise unknown()
     return decide_about_other(session, decision, keys, record.other_fields, is_counted=is_counted)
+
+
+def unknown() -> AnswerUnknown:
+    """What is said of an answer whose subject was erased: the same as of one that never was."""
+    return AnswerUnknown("There is no such answer", remedy="Use the id from the reply to your question")
 
 
 def _details(record: AnswerRecord, *, is_replay: bool) -> dict[str, Any]:

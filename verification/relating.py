@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from audit.erasure.suppression import not_erased
 from foundation import pipelines
 from records.errors import TooManyAttempts
 from records.evidence import About, EvidenceStatus
-from records.identity import ConfirmedSubject, count_attempt, require_attempts_left
+from records.identity import ConfirmedSubject, count_attempt, not_matched, require_attempts_left
 from records.relations import RelationEvidence, RelationTarget, relation_evidence
 from records.tags import TagKey
 from schemas.identifiers import Identifier, Nik
@@ -128,12 +129,27 @@ def _attempt(  # noqa: PLR0917 - what an attempt is
     return shown
 
 
-def other_person(session: Session, related: Mapping[str, Related]) -> ConfirmedSubject | None:
-    """The child for whom the applicant was shown to speak; only now a handle is minted for them."""
+def other_person(
+    session: Session, service: Service, related: Mapping[str, Related]
+) -> ConfirmedSubject | None:
+    """The child for whom the applicant was shown to speak; only now a handle is minted for them.
+
+    Raises:
+        SubjectNotMatched: When the child was erased meanwhile: nobody would take that handle away again.
+    """
     child = related.get(OTHER_PERSON)
     if child is None or not child.is_proven or not isinstance(child.target, Nik):
         return None
-    keys = session.context.vault.handle_for("nik", child.target.value)
+    with pipelines.transaction(session.connection):
+        keys = (
+            session.context.vault.handle_for("nik", child.target.value)
+            if not_erased(session.connection, child.tag)
+            else None
+        )
+    if keys is None:
+        refusal = not_matched()
+        log_undecided(session, service.definition.purpose, service.identifier, refusal)
+        raise refusal
     return ConfirmedSubject(keys, child.target, child.tag)
 
 

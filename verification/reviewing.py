@@ -25,6 +25,7 @@ from audit.entry import EntryKind
 from audit.log import append
 from consent.errors import ExchangeDenied
 from foundation.errors import Refused
+from records.errors import SubjectNotMatched
 from records.identity import Applicant, ConfirmedSubject
 from records.tags import TagKey
 from schemas.identifiers import Nik
@@ -154,7 +155,7 @@ def _commit_no_change(session: Session, case: _Case, judged: Judged, *, is_settl
         details=_details(case),
         other=judged.other,
     )
-    with committing(session, judged.decision, case.subject.keys, judged.other):
+    with committing(session, judged.decision, case.subject.keys, judged.other, tags=judged.tags):
         append(session.connection, draft)
 
 
@@ -189,7 +190,7 @@ def _commit_change(  # noqa: PLR0917 - one step of one way
         },
         other=judged.other,
     )
-    with committing(session, decision, keys, judged.other):
+    with committing(session, decision, keys, judged.other, tags=judged.tags):
         if not watches.take(connection, old):
             return Reviewed.ENDED  # somebody else was quicker; committing nothing is harmless
         promise = append(connection, draft)
@@ -216,7 +217,9 @@ def _after_refusal(session: Session, case: _Case, refusal: Refused) -> Reviewed:
     """Without a right there is no review: for good, or until it is decided again."""
     rules = refusal.attributes.get("rules", [])
     is_denied = isinstance(refusal, ExchangeDenied)
-    if not (is_denied and any(str(rule).startswith(_LASTING) for rule in rules)):
+    if not isinstance(refusal, SubjectNotMatched) and not (
+        is_denied and any(str(rule).startswith(_LASTING) for rule in rules)
+    ):
         return Reviewed.POSTPONED  # a party is suspended, or something moved while it was decided
     watches.end(session.connection, case.record.answer_id)
     return Reviewed.ENDED

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["is_suppressed", "lock_key", "suppress"]
+__all__ = ["is_suppressed", "lock_key", "not_erased", "suppress"]
 
 
 def lock_key(tag: bytes) -> int:
@@ -30,3 +30,9 @@ def is_suppressed(connection: psycopg.Connection[Any], tag: bytes) -> bool:
     """Whether the person with this tag was erased, or is being erased."""
     found = connection.execute("SELECT 1 FROM audit.suppression WHERE tag = %s", [tag]).fetchone()
     return found is not None
+
+
+def not_erased(connection: psycopg.Connection[Any], tag: bytes) -> bool:
+    """Whether the person is not erased, nor will be before the transaction ends: who erases waits for it."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", [lock_key(tag)])
+    return not is_suppressed(connection, tag)

@@ -73,7 +73,7 @@ GRANT SELECT (request_id, ground, state, requested_by, requested_at, decided_by,
     ON audit.erasure TO lintas_auditor;
 GRANT SELECT (hold_id, ground, placed_by, placed_at, released_by, released_at) ON audit.legal_hold
     TO lintas_auditor;
-GRANT SELECT ON audit.suppression TO lintas_steward, lintas_api, lintas_ingest;
+GRANT SELECT ON audit.suppression TO lintas_steward, lintas_api, lintas_ingest, lintas_dispatcher;
 GRANT INSERT ON audit.suppression TO lintas_steward;
 GRANT EXECUTE ON FUNCTION audit.forget_index TO lintas_steward;
 GRANT SELECT (kind, occurred_at) ON audit.outbox TO lintas_steward;

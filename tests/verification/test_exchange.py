@@ -43,18 +43,21 @@ def session_whose_commit(fails: bool) -> SimpleNamespace:
 
 
 def test_what_was_rolled_back_costs_no_quota(taken: Taken) -> None:
-    with pytest.raises(RuntimeError), committing(session_whose_commit(fails=False), None, None):
+    with pytest.raises(RuntimeError), committing(session_whose_commit(fails=False), None, None, tags=[]):
         raise RuntimeError
     assert taken.given_back == 1
 
 
 def test_what_may_have_been_committed_keeps_its_quota(taken: Taken) -> None:
-    with pytest.raises(psycopg.OperationalError), committing(session_whose_commit(fails=True), None, None):
+    with (
+        pytest.raises(psycopg.OperationalError),
+        committing(session_whose_commit(fails=True), None, None, tags=[]),
+    ):
         pass
     assert taken.given_back == 0
 
 
 def test_what_was_committed_keeps_its_quota(taken: Taken) -> None:
-    with committing(session_whose_commit(fails=False), None, None):
+    with committing(session_whose_commit(fails=False), None, None, tags=[]):
         pass
     assert taken.given_back == 0
