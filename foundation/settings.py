@@ -146,6 +146,13 @@ class Settings(BaseSettings):
         ge=1,
         description="How long exchanges go on while the quorum of witnesses is missing; then none is made.",
     )
+    timestamp_authorities: Path | None = Field(
+        None,
+        description=(
+            "File (YAML) that names the authorities which stamp the log's checkpoints (RFC 3161), or `none`"
+            " (default)."
+        ),
+    )
     witness_directory: Path | None = Field(
         None, description="Folder of a witness that `lintas up` runs beside the bus. Default: none runs."
     )
@@ -218,6 +225,7 @@ class Settings(BaseSettings):
         "services",
         "log_policy",
         "witness_ca_file",
+        "timestamp_authorities",
         "witness_directory",
         "keyring_passphrase_file",
         "database_password_file",
@@ -237,7 +245,7 @@ class Settings(BaseSettings):
             raise ValueError("transit needs LINTAS_TRANSIT_URL and LINTAS_TRANSIT_TOKEN_FILE")
         return self
 
-    @field_validator("log_policy", "witness_ca_file", mode="before")
+    @field_validator("log_policy", "witness_ca_file", "timestamp_authorities", mode="before")
     @classmethod
     def _none(cls, path: Any) -> Any:
         return None if path == "none" else path

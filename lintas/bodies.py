@@ -46,17 +46,20 @@ def keep_database() -> None:
 
 
 def run_sequencer() -> None:
-    """Drain the outbox until asked to end; a follower beside it builds the search index."""
+    """Drain the outbox until asked to end; beside it the search index grows and timestamps are fetched."""
     from audit.publishing.sequencer import Sequencer
     from audit.search import Indexer
+    from audit.timestamps import Stamper
 
     installation = _installation("sequencer")
     ending = _ending()
     heartbeat = Heartbeat(installation.home, "sequencer")
     beats = threading.Thread(target=_beat_until, args=(heartbeat, ending), daemon=True)
     follower = threading.Thread(target=Indexer(installation).run, args=(ending,), daemon=True)
+    stamper = threading.Thread(target=Stamper(installation).run, args=(ending,), daemon=True)
     beats.start()
     follower.start()
+    stamper.start()
     try:
         with Sequencer(installation) as worker:
             worker.run(ending)
@@ -64,6 +67,7 @@ def run_sequencer() -> None:
         ending.set()
         beats.join()
         follower.join()
+        stamper.join(timeout=3.0)  # an authority may take its time; the request waits in the database
         heartbeat.clear()
 
 

@@ -144,6 +144,7 @@ def export_log(folder: Path) -> Mapping[str, Any]:
         "entries": report.tree_size,
         "tiles": report.tiles,
         "checkpoints": report.checkpoints,
+        "timestamps": report.timestamps,
         "check_with": f"python audit/verifier/lintas_verify.py log {folder} --keys {folder}/keys",
     }
 

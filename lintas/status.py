@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from foundation import clock
 from foundation.database import Role, translated
 from lintas.processes import bus_processes, practice_processes
+from lintas.timestamp_status import Timestamping, timestamping
 from lintas.witness_status import Witnessing, witnessing
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Status:
     flags: int = 0
     """What the rules that watch access flagged and no auditor has judged."""
     witnessing: Witnessing = field(default_factory=Witnessing)
+    timestamping: Timestamping = field(default_factory=Timestamping)
 
     @property
     def troubles(self) -> list[Trouble]:
@@ -142,6 +144,7 @@ class Status:
                 Trouble(f"{self.log.waiting:,} entries wait for their number", "lintas audit verify")
             )
         found += [Trouble(each, "lintas witness list") for each in self.witnessing.problems]
+        found += [Trouble(each, "lintas audit timestamps") for each in self.timestamping.problems]
         for each in self.datasets:
             if trouble := _trouble_of(each):
                 found.append(trouble)
@@ -176,6 +179,7 @@ class Status:
             "unfinished_lookups": self.unfinished_lookups,
             "flags": self.flags,
             "witnessing": self.witnessing,
+            "timestamping": self.timestamping,
         }
 
 
@@ -197,6 +201,7 @@ def gather(installation: "Installation") -> Status:
             unfinished_lookups=_unfinished_lookups(connection),
             flags=_flags(connection),
             witnessing=witnessing(connection),
+            timestamping=timestamping(connection, installation.settings),
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from foundation import clock
 from lintas.status import Causes, DatasetStatus, LogStatus, Status
+from lintas.timestamp_status import Timestamping
 from lintas.witness_status import Witnessing
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def print_status(out: "Console", status: Status) -> None:
     _quarantine(out, status.quarantine)
     _log(out, status.log)
     _witnesses(out, status.witnessing)
+    _timestamps(out, status.timestamping)
     notices = status.notices
     out.print(f"[bold]notices[/bold]     {notices.waiting:,} waiting, {notices.dead:,} given up")
     if status.streams:
@@ -125,3 +127,11 @@ def _witnesses(out: "Console", found: Witnessing) -> None:
         f"[bold]witnesses[/bold]   {found.independent} independent behind {found.tree_size:,} entries{at}",
         soft_wrap=True,
     )
+
+
+def _timestamps(out: "Console", found: Timestamping) -> None:
+    stamped = [each for each in found.authorities if each.generated_at is not None]
+    if not found.authorities:
+        return  # the settings name none
+    told = ", ".join(f"{each.name} stamped {each.tree_size:,} entries" for each in stamped)
+    out.print(f"[bold]timestamps[/bold]  {told or 'none yet'}", soft_wrap=True)

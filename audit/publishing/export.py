@@ -3,6 +3,7 @@
 ```
 checkpoint                    the newest checkpoint, written last
 checkpoints/<size>            every checkpoint before it
+timestamps/<size>.<name>.tst  RFC 3161 tokens (DER) of authorities on the text of that checkpoint
 tile/<level>/<index>[.p/<w>]  hash tiles of the tree of that checkpoint
 tile/entries/<index>[.p/<w>]  entry bundles, only for those who may read entries
 minimum-index                 the first entry that was not pruned, if any were
@@ -22,6 +23,7 @@ from audit.entry import EntryDraft, EntryKind
 from audit.errors import LogDamaged, ReceiptNotReady
 from audit.log import append
 from audit.subject_view import Reader
+from audit.timestamps.queue import stored as stored_timestamps
 from audit.tree.tiles import TILE_WIDTH, DatabaseTiles, TileAddress
 from foundation.files import write_private
 
@@ -43,6 +45,7 @@ class ExportReport:
     tiles: int
     bundles: int
     checkpoints: int
+    timestamps: int = 0
 
 
 def export_log(
@@ -80,6 +83,9 @@ def export_log(
     for earlier, earlier_note in history:
         _write(directory / "checkpoints" / str(earlier), earlier_note.encode())
         checkpoints += 1
+    tokens = [each for each in stored_timestamps(connection) if each.tree_size <= size]
+    for token in tokens:
+        _write(directory / "timestamps" / f"{token.tree_size}.{token.authority}.tst", token.token)
     _write(directory / "checkpoint", note.encode())
     details = {
         "view": "export" if entries else "export of hashes",
@@ -96,7 +102,7 @@ def export_log(
             details={**details, "checkpoint_size": size, "reason": reader.reason},
         ),
     )
-    return ExportReport(directory, size, tiles, bundles, checkpoints)
+    return ExportReport(directory, size, tiles, bundles, checkpoints, len(tokens))
 
 
 def tiles_of(size: int) -> Iterator[TileAddress]:

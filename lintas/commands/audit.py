@@ -15,6 +15,7 @@ from lintas.commands import (
     pruning,
     searching,
     streams,
+    timestamps,
 )
 from lintas.output import AsJson, console, print_fields, print_json, print_rows
 
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     attention.add_to(group)
     erasing.add_to(group)
     forks.add_to(group)
+    timestamps.add_to(group)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
 
 
