@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from audit.errors import EntryRefused
-from audit.kinds import BATCH_FIGURES, KINDS, EntryKind
+from audit.kinds import BATCH_FIGURES, FIELDS, KINDS, EntryKind
 from audit.subjects.sealing import Sealed, seal
 from audit.subjects.subject_keys import SubjectKeys
 from audit.tree.merkle import leaf_hash
@@ -50,6 +51,8 @@ _ONLY_DIGITS_MATTER = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x78 for byte in r
 _MAY_STAND_BETWEEN_DIGITS = b" .-"
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _SINGLE = ("provider", "consumer", "system", "actor", "purpose", "legal_basis", "outcome")
+_PLAIN = (*_SINGLE, "run", "trace")
+_plain_fields = attrgetter(*_SINGLE, "run_id", "trace_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,27 +205,32 @@ def _data(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed | None
         "nonce": nonce.hex(),
         "kind": str(draft.kind),
         "time": _timestamp(draft.occurred_at),
-        "provider": draft.provider,
-        "consumer": draft.consumer,
-        "system": draft.system,
-        "actor": draft.actor,
-        "purpose": draft.purpose,
-        "legal_basis": draft.legal_basis,
-        "outcome": draft.outcome,
-        "agreements": [reference.as_dict() for reference in draft.agreements],
-        "consent": draft.consent.as_dict() if draft.consent else None,
-        "datasets": list(draft.datasets),
-        "fields": sorted(draft.fields),
-        "decision": str(draft.decision_id) if draft.decision_id else None,
-        "rules": list(draft.rules),
-        "batch": _plain(draft.batch) if draft.batch else None,
-        "run": draft.run_id,
-        "trace": draft.trace_id,
-        "details": _plain(draft.details) if draft.details else None,
-        "subjects": [each.tag(nonce) for each in draft.subjects],
-        "sealed": {"digest": sealed.digest, "commitments": dict(sealed.commitments)} if sealed else None,
     }
-    return {name: value for name, value in data.items() if value or value not in _NOTHING}
+    data.update(
+        {name: value for name, value in zip(_PLAIN, _plain_fields(draft), strict=True) if value is not None}
+    )
+    data.update({name: value for name, value in _lists(draft, nonce) if value})
+    if draft.consent:
+        data["consent"] = draft.consent.as_dict()
+    if draft.decision_id:
+        data["decision"] = str(draft.decision_id)
+    if draft.batch and (batch := _plain(draft.batch)):
+        data["batch"] = batch
+    if draft.details and (details := _plain(draft.details)):
+        data["details"] = details
+    if sealed:
+        data["sealed"] = {"digest": sealed.digest, "commitments": dict(sealed.commitments)}
+    return data
+
+
+def _lists(draft: EntryDraft, nonce: bytes) -> tuple[tuple[str, list[Any]], ...]:
+    return (
+        ("agreements", [reference.as_dict() for reference in draft.agreements]),
+        ("datasets", list(draft.datasets)),
+        ("fields", sorted(draft.fields)),
+        ("rules", list(draft.rules)),
+        ("subjects", [each.tag(nonce) for each in draft.subjects]),
+    )
 
 
 def _check_kind(kind: EntryKind, data: Mapping[str, Any]) -> None:
@@ -267,12 +275,12 @@ def _unknown(given: Mapping[str, Any], allowed: Mapping[str, str]) -> list[str]:
 
 def _check_value(value: Any, where: str, depth: int) -> None:
     kind = type(value)
-    if kind in _WITHOUT_PARTS:
+    if kind in _WITHOUT_PARTS or (kind is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER):
         return
     if depth > _MAXIMUM_DEPTH:
         raise EntryRefused("The entry is nested too deeply.", location=Location(field=where))
     if kind is dict:
-        if not all(map(_is_key, value)):
+        if not (value.keys() <= _OUR_KEYS or all(map(_is_key, value))):
             raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
         for name, item in value.items():
             if type(item) is not str:
@@ -293,7 +301,7 @@ def _check_scalar(value: Any, where: str) -> None:
 
 
 _WITHOUT_PARTS = frozenset({str, bool, type(None)})
-_NOTHING: tuple[Any, ...] = (None, [], {})
+_OUR_KEYS = FIELDS.keys()
 _IN_EVERY_ENTRY = frozenset({"v", "id", "nonce", "kind", "time"})
 
 

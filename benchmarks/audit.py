@@ -1,82 +1,179 @@
-"""What the log costs: business transactions with and without an entry, bulk append, draining, verifying."""
+"""What the log costs: bulk end to end, the price of a transaction, how soon a receipt, verification."""
 
 from __future__ import annotations
 
+import statistics
 import threading
-from collections.abc import Callable
-from uuid import uuid4
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from uuid import UUID, uuid4
 
+import psutil
 import psycopg
 from rich.console import Console
 
 from audit.checking.verification import verify_installation
-from audit.entry import EntryDraft, EntryKind
-from audit.log import append, append_many
-from audit.publishing.sequencer import Sequencer
-from benchmarks.measure import Measurement, measured
+from audit.checkpoints.checkpoint import open_checkpoint
+from audit.checkpoints.keys import log_verifier_keys
+from audit.log import append
+from audit.publishing.receipt import receipt, verify_receipt
+from audit.search import Indexer
+from audit.tree.merkle import Frontier, leaf_hash
+from benchmarks.audit_processes import BULK, draft, sequencing, subjects, writers
+from benchmarks.measure import Measurement, measured, percentiles
 from benchmarks.workspace import workspace
 from foundation.database import Role
 from foundation.installation import Installation
 
 TITLE = "The transparency log (entries of about 800 bytes)"
 CONNECTIONS = 8
-BULK = 5_000
+WRITERS = 2
+ROUNDS = 3
 
 
 def run(*, smoke: bool, console: Console) -> list[Measurement]:
     """Measure; `smoke` runs each part small."""
-    small, large = (200, 5_000) if smoke else (8_000, 200_000)
+    small, large, seconds = (160, 10_000, 2) if smoke else (4_000, 400_000, 30)
     with workspace() as installation:
-        _business_table(installation)
-        rows = [
-            _transactions(installation, small, "business transactions without audit", None, baseline=True),
-            _transactions(installation, small, "the same, each with its entry", _append_one),
-            _bulk(installation, large),
-            _drain(installation),
-            _verify(installation),
-        ]
-    without, with_audit = rows[0].rate, rows[1].rate
-    rows[1].note = f"price of audit {1 - with_audit / without:.0%}"
-    console.print(f"[dim]{CONNECTIONS} connections; a transaction inserts one row of about 300 bytes[/dim]")
+        _tables(installation)
+        rows = _bulk(installation, large)
+        rows += [_indexing(installation), _verify(installation)]
+        rows += _transactions(installation, small)
+        rows.append(_receipts(installation, seconds))
+    console.print(
+        f"[dim]{WRITERS} bulk writers, {BULK:,} entries a transaction; {CONNECTIONS} connections, one row of"
+        f" about 300 bytes a transaction, the median of {ROUNDS} rounds by turns[/dim]"
+    )
     return rows
 
 
-def draft() -> EntryDraft:
-    """An entry as a verification writes it, without a subject."""
-    return EntryDraft(
-        kind=EntryKind.EXCHANGE_REFUSED,
-        provider="dukcapil-mojokerto",
-        consumer="diskopukm-mojokerto",
-        system="palapa-mojo",
-        purpose="aid-micro-business",
-        legal_basis="consent",
-        datasets=("dukcapil-mojokerto/persons", "dukcapil-mojokerto/deaths", "kpp-mojokerto/tax-standing"),
-        fields=tuple(f"dukcapil-mojokerto/persons:{name}" for name in ("nik", "region_code", "birth_date")),
-        decision_id=uuid4(),
-        rules=("agreement.purpose-not-covered",),
-        outcome="deny",
-    )
-
-
-def _business_table(installation: Installation) -> None:
+def _tables(installation: Installation) -> None:
     with installation.database.connect(Role.MIGRATOR) as connection:
         connection.execute("CREATE SCHEMA bench")
         connection.execute("CREATE TABLE bench.business (id uuid PRIMARY KEY, body text NOT NULL)")
+        connection.execute("CREATE TABLE bench.plain (entry bytea NOT NULL)")
         connection.execute("GRANT USAGE ON SCHEMA bench TO lintas_api")
-        connection.execute("GRANT INSERT ON bench.business TO lintas_api")
+        connection.execute("GRANT INSERT ON bench.business, bench.plain TO lintas_api")
 
 
-def _append_one(connection: psycopg.Connection) -> None:
-    append(connection, draft())
+def _bulk(installation: Installation, count: int) -> list[Measurement]:
+    """Writers and sequencer at the same time, and a reader that recomputes the root behind them."""
+    keys = log_verifier_keys(installation)
+    frontier, lengths = Frontier(), 0
+    with (
+        ExitStack() as processes,
+        installation.database.connect(Role.AUDITOR, autocommit=True) as reader,
+    ):
+        processes.enter_context(sequencing(installation.settings))
+        ready = processes.enter_context(writers(installation.settings, count, WRITERS))
+        ready.wait()
+        before = _cpu_seconds(installation)
+        what = "end to end: appended in bulk, sequenced, tiled, signed, root recomputed"
+        with measured(what, count, "entries") as result:
+            while True:
+                lengths += _recompute(reader, frontier)
+                note = _signed(reader, count)
+                if note is not None and frontier.size == count:
+                    break
+                time.sleep(0.02)
+            checkpoint = open_checkpoint(note.encode(), keys)
+        if (checkpoint.size, checkpoint.root) != (count, frontier.root()):
+            raise SystemExit("the root recomputed from the stored entries is not the one that was signed")
+        row = reader.execute("SELECT indexed_to FROM audit.search_state").fetchone()
+        used = _cpu_seconds(installation) - before
+    result.note = (
+        f"{lengths / count:,.0f} bytes an entry, one subject each; {used / count * 1e6:.0f} µs of CPU,"
+        f" PostgreSQL's included; the search index, built behind, stood at {row[0] / count if row else 0:.0%}"
+    )
+    return [_plain_copy(installation, count), result]
 
 
-def _transactions(
-    installation: Installation,
-    count: int,
-    what: str,
-    also: Callable[[psycopg.Connection], None] | None,
-    *,
-    baseline: bool = False,
+def _recompute(connection: psycopg.Connection, frontier: Frontier) -> int:
+    """Hash what was stored since the last look; returns how many bytes that was."""
+    lengths = 0
+    query = "SELECT entry FROM audit.entries WHERE entry_index >= %s ORDER BY entry_index LIMIT 20000"
+    for (entry,) in connection.execute(query, (frontier.size,), binary=True):
+        frontier.append(leaf_hash(entry))
+        lengths += len(entry)
+    return lengths
+
+
+def _signed(connection: psycopg.Connection, size: int) -> str | None:
+    row = connection.execute("SELECT note FROM audit.checkpoints WHERE tree_size = %s", (size,)).fetchone()
+    return row[0] if row else None
+
+
+def _plain_copy(installation: Installation, count: int) -> Measurement:
+    """The same bytes into a table without index, hash or order."""
+    count = min(count, 100_000)
+    with installation.database.connect(Role.AUDITOR) as connection:
+        query = "SELECT entry FROM audit.entries WHERE entry_index < %s"
+        entries = [row[0] for row in connection.execute(query, (count,), binary=True)]
+    with (
+        installation.database.connect(Role.API) as connection,
+        measured(
+            "the same bytes by COPY into a plain table, one connection", count, "entries", baseline=True
+        ) as result,
+    ):
+        for start in range(0, count, BULK):
+            with (
+                connection.transaction(),
+                connection.cursor().copy("COPY bench.plain FROM STDIN (FORMAT binary)") as copy,
+            ):
+                copy.set_types(["bytea"])
+                for entry in entries[start : start + BULK]:
+                    copy.write_row((entry,))
+    return result
+
+
+def _indexing(installation: Installation) -> Measurement:
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute("TRUNCATE audit.search_blocks, audit.entry_counts")
+        connection.execute("UPDATE audit.search_state SET indexed_to = 0")
+    with Indexer(installation) as indexer, measured("search index, alone", 0, "entries") as result:
+        result.count = indexer.catch_up()
+    return result
+
+
+def _verify(installation: Installation) -> Measurement:
+    with measured("verify the whole log", 0, "entries") as result:
+        report = verify_installation(installation)
+        result.count = report.entries
+    if report.damages:
+        raise SystemExit(f"the log of the benchmark does not verify: {report.damages[0]}")
+    return result
+
+
+def _transactions(installation: Installation, count: int) -> list[Measurement]:
+    """Business transactions with and without their entry, by turns, while the sequencer works."""
+    person = subjects(1)[0]
+    without, with_entry = [], []
+    with sequencing(installation.settings):
+        for _ in range(ROUNDS):
+            without.append(_round(installation, count, None))
+            with_entry.append(
+                _round(installation, count, lambda connection: append(connection, draft(person)))
+            )
+    prices = sorted(1 - one.rate / other.rate for one, other in zip(with_entry, without, strict=True))
+    plain = _median(without, "business transactions without audit")
+    plain.baseline = True
+    audited = _median(with_entry, "the same, each with its entry, sequenced meanwhile")
+    audited.note = (
+        f"price of audit {1 - audited.rate / plain.rate:.0%} (rounds: {prices[0]:.0%} to {prices[-1]:.0%})"
+    )
+    return [plain, audited]
+
+
+def _median(rounds: list[Measurement], what: str) -> Measurement:
+    middle = statistics.median_low(each.seconds for each in rounds)
+    found = next(each for each in rounds if each.seconds == middle)
+    found.what = what
+    return found
+
+
+def _round(
+    installation: Installation, count: int, also: Callable[[psycopg.Connection], object] | None
 ) -> Measurement:
     share = count // CONNECTIONS
     body = "x" * 280
@@ -84,6 +181,8 @@ def _transactions(
 
     def work() -> None:
         with installation.database.connect(Role.API) as connection:
+            connection.execute("SELECT 1")
+            connection.commit()
             ready.wait()
             for _ in range(share):
                 with connection.transaction():
@@ -95,33 +194,73 @@ def _transactions(
     for thread in threads:
         thread.start()
     ready.wait()
-    with measured(what, share * CONNECTIONS, "transactions", baseline=baseline) as result:
+    with measured("", share * CONNECTIONS, "transactions") as result:
         for thread in threads:
             thread.join()
     return result
 
 
-def _bulk(installation: Installation, count: int) -> Measurement:
+def _receipts(installation: Installation, seconds: int, rate: int = 200) -> Measurement:
+    """Commits at a steady rate; for each the time until a checkpoint covers it, then receipts, checked."""
+    committed: dict[UUID, float] = {}
+    covered: dict[UUID, float] = {}
+    total = seconds * rate
     with (
-        installation.database.connect(Role.API) as connection,
-        measured(f"append in bulk, {BULK:,} a transaction", count, "entries") as result,
+        sequencing(installation.settings),
+        installation.database.connect(Role.API, autocommit=True) as api,
+        installation.database.connect(Role.AUDITOR, autocommit=True) as reader,
     ):
-        for _ in range(count // BULK):
-            with connection.transaction():
-                append_many(connection, (draft() for _ in range(BULK)))
+        writer = threading.Thread(target=_commit_steadily, args=(api, total, rate, committed))
+        writer.start()
+        with measured("receipts, from the commit until the proof can be made", total, "receipts") as result:
+            for entry_id, moment in _covered(reader, total):
+                covered[entry_id] = moment
+        writer.join()
+        result.latencies_ms = percentiles([covered[each] - moment for each, moment in committed.items()])
+        made = []
+        keys = log_verifier_keys(installation)
+        for entry_id in list(committed)[:: max(1, total // 500)]:
+            started = time.perf_counter()
+            verify_receipt(str(receipt(reader, entry_id)), keys)
+            made.append(time.perf_counter() - started)
+    result.note = f"{rate} commits a second; to make and check one: p99 {percentiles(made)['p99']:.1f} ms"
     return result
 
 
-def _drain(installation: Installation) -> Measurement:
-    with Sequencer(installation) as sequencer, measured("sequence, tile, sign", 0, "entries") as result:
-        result.count = sequencer.settle()
-    return result
+def _commit_steadily(
+    connection: psycopg.Connection, total: int, rate: int, committed: dict[UUID, float]
+) -> None:
+    person, started = subjects(1)[0], time.perf_counter()
+    for number in range(total):
+        time.sleep(max(0.0, started + number / rate - time.perf_counter()))
+        promise = append(connection, draft(person))
+        committed[promise.entry_id] = time.perf_counter()
 
 
-def _verify(installation: Installation) -> Measurement:
-    with measured("verify the whole log", 0, "entries") as result:
-        report = verify_installation(installation)
-        result.count = report.entries
-    if report.damages:
-        raise SystemExit(f"the log of the benchmark does not verify: {report.damages[0]}")
-    return result
+def _covered(connection: psycopg.Connection, total: int) -> Iterator[tuple[UUID, float]]:
+    """Each new entry with the moment at which a checkpoint covering it was first seen."""
+    newest = "SELECT coalesce(max(tree_size), 0) FROM audit.checkpoints"
+    between = "SELECT entry_id FROM audit.entries WHERE entry_index >= %s AND entry_index < %s"
+    start = covered = connection.execute(newest).fetchone()[0]  # type: ignore[index]
+    while covered < start + total:
+        time.sleep(0.005)
+        size = connection.execute(newest).fetchone()[0]  # type: ignore[index]
+        moment = time.perf_counter()
+        if size > covered:
+            yield from ((row[0], moment) for row in connection.execute(between, (covered, size)))
+            covered = size
+
+
+def _cpu_seconds(installation: Installation) -> float:
+    """Processor time of this process, its children and PostgreSQL, so far."""
+    server = installation.database.server
+    roots = [psutil.Process(), *([psutil.Process(server.pid)] if server is not None else [])]
+    total = 0.0
+    for root in roots:
+        own = root.cpu_times()
+        total += own.user + own.system + own.children_user + own.children_system
+        for child in root.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                total += times.user + times.system
+    return total

@@ -152,17 +152,35 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
-        peaks, size = self.peaks, self.size
-        while size & 1:
-            leaf = node_hash(peaks.pop(), leaf)
-            size >>= 1
-        peaks.append(leaf)
-        self.size += 1
+        self.append_subtree(0, leaf)
+
+    def append_subtree(self, height: int, root: bytes) -> None:
+        """Add the root of a full subtree of 2^height leaves, where such a one begins.
+
+        Raises:
+            ProofError: when the tree's size is not a multiple of 2^height.
+        """
+        peaks, place = self.peaks, self.size >> height
+        if place << height != self.size:
+            raise ProofError(f"A subtree of height {height} does not begin at {self.size} leaves.")
+        while place & 1:
+            root = node_hash(peaks.pop(), root)
+            place >>= 1
+        peaks.append(root)
+        self.size += 1 << height
 
     def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add many leaf hashes in order."""
-        for leaf in leaves:
-            self.append(leaf)
+        """Add many leaf hashes in order, level by level: what is left over on a level is its peak."""
+        added = list(leaves)
+        size = self.size + len(added)
+        peaks, left = list(self.peaks), []
+        for level in range(size.bit_length()):
+            if self.size >> level & 1:
+                added.insert(0, peaks.pop())
+            if len(added) & 1:
+                left.append(added.pop())
+            added = _joined(added)
+        self.size, self.peaks = size, left[::-1]
 
     def root(self) -> bytes:
         """Root of the tree as it stands."""
@@ -184,8 +202,16 @@ class Frontier:
         return cls(size, [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)])
 
 
+def _joined(pairs: Sequence[bytes]) -> list[bytes]:
+    """The parents of an even number of nodes, in one go: nearly all hashing of the log is done here."""
+    sha256 = hashlib.sha256
+    return [
+        sha256(b"\x01" + left + right).digest() for left, right in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+
+
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    parents = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    parents = _joined(level[: len(level) & ~1])
     if len(level) % 2:
         parents.append(level[-1])
     return parents
