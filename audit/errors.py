@@ -10,6 +10,7 @@ IntegrityBroken
 ├── ProofError             a Merkle proof, receipt or tile does not prove what it claims
 ├── NoteInvalid            a signed note or verifier key is malformed, or its signature is false
 ├── LogDamaged             the stored log contradicts itself or a checkpoint
+├── ProgressFalse          the progress kept by a verification was changed
 ├── LogForked              a witness has seen another history of this log
 ├── LogRolledBack          the database is behind a checkpoint that was already signed
 └── SealBroken             sealed content does not open, or does not match its commitment
@@ -49,6 +50,7 @@ __all__ = [
     "NotAnAuditor",
     "NoteInvalid",
     "PolicyInvalid",
+    "ProgressFalse",
     "ProofError",
     "PruningRefused",
     "QuorumMissing",
@@ -88,6 +90,12 @@ class LogDamaged(IntegrityBroken):
     """The stored log contradicts itself or a checkpoint."""
 
     code = "log-damaged"
+
+
+class ProgressFalse(IntegrityBroken):
+    """The file in which a verification keeps its progress was changed."""
+
+    code = "progress-false"
 
 
 class LogForked(IntegrityBroken):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Damage", "DamageKind", "VerificationReport", "classify"]
+__all__ = ["Damage", "DamageKind", "Taken", "VerificationReport", "classify"]
 
 
 class DamageKind(StrEnum):
@@ -24,6 +24,7 @@ class DamageKind(StrEnum):
     CHECKPOINT_FALSE = "checkpoint false"
     HISTORY_REWRITTEN = "history rewritten"
     STATE_EDITED = "state row edited"
+    PROGRESS_FALSE = "kept progress false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,17 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken from the progress that an earlier walk had kept."""
+
+    size: int
+    at: str
+
+    def __str__(self) -> str:
+        return f"entries 0 to {self.size - 1} were checked until {self.at}, not again now"
+
+
+@dataclass(frozen=True, slots=True)
 class VerificationReport:
     """What a walk over the log found, and what it could not show."""
 
@@ -49,6 +61,7 @@ class VerificationReport:
     damages: tuple[Damage, ...] = ()  # in order of their index
     not_proven: tuple[str, ...] = ()
     minimum_index: int = 0  # entries below it were pruned; their hashes were checked
+    taken: Taken | None = None  # what an earlier walk had checked, and this one did not
 
     @property
     def intact(self) -> bool:
