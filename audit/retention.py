@@ -6,7 +6,9 @@ given out, and every proof between trees, hold as before.
 
 Invariants:
 - An entry is removed only when it is older than its kind's retention, and stands under a signed checkpoint.
-- One steward of the operator proposes, another approves; both stand in the log, held by the database, too.
+- One steward of the operator proposes, another approves; both stand in the log.
+- The database itself holds to all of this (`audit.prune_entries`), whoever calls it: to the rules that the
+  migrator wrote, which no steward changes.
 - While a legal hold is open, nothing is removed.
 """
 
@@ -26,14 +28,16 @@ from audit.errors import PruningRefused
 from audit.log import append
 from audit.search.indexer import BLOCK
 from foundation import clock
+from foundation.database import Role, translated
 from participants.stewards import steward
 
 if TYPE_CHECKING:
+    from foundation.installation import Installation
     from foundation.settings import Settings
 
 __all__ = [
     "Proposal", "PruningPreview", "RetentionPolicy", "approve", "minimum_index", "open_proposals", "preview",
-    "propose",
+    "propose", "write_rules",
 ]  # fmt: skip
 
 _RULE = re.compile(r"([a-z.\-]+)=([1-9][0-9]{0,4})")
@@ -69,6 +73,24 @@ class RetentionPolicy:
             return min(before, now - timedelta(days=days))
 
         return list(self.by_kind), [cutoff(days) for days in self.by_kind.values()], cutoff(self.days)
+
+
+def write_rules(installation: Installation) -> None:
+    """Give the database the policy of the settings, as the migrator: what it holds every pruning to.
+
+    Raises:
+        PruningRefused: when a rule is not written as `kind=days`.
+    """
+    policy = RetentionPolicy.of(installation.settings)
+    rules = {"": policy.days, **policy.by_kind}
+    with translated(), installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute("DELETE FROM audit.retention_rules WHERE of_kind <> ALL (%s)", [list(rules)])
+        connection.execute(
+            "INSERT INTO audit.retention_rules AS r (of_kind, days)"
+            " SELECT * FROM unnest(%s::text[], %s::integer[])"
+            " ON CONFLICT (of_kind) DO UPDATE SET days = excluded.days WHERE r.days <> excluded.days",
+            [list(rules), list(rules.values())],
+        )
 
 
 @dataclass(frozen=True, slots=True)

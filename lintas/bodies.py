@@ -27,12 +27,15 @@ log = telemetry.logger(__name__)
 
 def keep_database() -> None:
     """Prepare the installation and keep its embedded server alive; an external one is only watched."""
+    from audit.retention import write_rules
+
     installation = _installation("database")
     ending = _ending()
     heartbeat = Heartbeat(installation.home, "database")
     server = installation.database.server
     try:
         installation.prepare()
+        write_rules(installation)
         while True:
             if server is not None and not server.is_running:
                 log.warning("database ended by itself, starting it again")

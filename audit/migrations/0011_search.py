@@ -79,10 +79,32 @@ CREATE TABLE audit.prunings (
     proposed_at   timestamptz NOT NULL,
     approved_by   text CHECK (approved_by <> proposed_by),
     approved_at   timestamptz,
+    newest        timestamptz,
     CHECK ((approved_by IS NULL) = (approved_at IS NULL))
 );
 COMMENT ON TABLE audit.prunings IS 'What one steward proposed to prune, and another approved';
+COMMENT ON COLUMN audit.prunings.newest IS 'When the latest of the entries removed had happened';
 
+CREATE TABLE audit.retention_rules (
+    of_kind text PRIMARY KEY,
+    days    integer NOT NULL CHECK (days >= 0)
+);
+INSERT INTO audit.retention_rules (of_kind, days) VALUES ('', 3650);
+COMMENT ON TABLE audit.retention_rules IS
+    'How long entries of a kind, of a family, or (no name) all others are kept; only the migrator writes it';
+
+CREATE FUNCTION audit.is_steward_of_operator(who text, at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM participants.officer o JOIN participants.agency a USING (agency_id)
+          JOIN participants.officer_role r USING (officer_id)
+         WHERE o.pseudonym = who AND a.kind = 'operator' AND a.status = 'active' AND r.role = 'steward'
+           AND r.valid_from <= greatest(at, clock_timestamp())
+           AND (r.valid_to IS NULL OR r.valid_to > clock_timestamp()))
+$$;
+REVOKE EXECUTE ON FUNCTION audit.is_steward_of_operator(text, timestamptz) FROM PUBLIC;
+
+-- Whoever calls this by hand, with a steward's password, is held to what `lintas audit prune` is held to.
 CREATE FUNCTION audit.prune_entries(wanted uuid, approver text, at timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -96,6 +118,10 @@ BEGIN
     IF NOT FOUND OR asked.proposed_by = approver THEN
         RAISE insufficient_privilege USING MESSAGE = 'no pruning of another person waits under this id';
     END IF;
+    IF NOT audit.is_steward_of_operator(asked.proposed_by, at)
+       OR NOT audit.is_steward_of_operator(approver, at) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'two stewards of the operator are needed';
+    END IF;
     IF EXISTS (SELECT FROM audit.legal_hold WHERE released_at IS NULL) THEN
         RAISE insufficient_privilege USING MESSAGE = 'a legal hold is open';
     END IF;
@@ -104,8 +130,17 @@ BEGIN
     THEN
         RAISE insufficient_privilege USING MESSAGE = 'only entries below a checkpoint, not pruned yet';
     END IF;
+    IF EXISTS (
+        SELECT FROM audit.entries e
+         WHERE e.entry_index < asked.minimum_index
+           AND e.occurred_at >= least(asked.before, clock_timestamp() - make_interval(days => (
+                   SELECT r.days FROM audit.retention_rules r
+                    WHERE r.of_kind IN (e.kind, split_part(e.kind, '.', 1), '')
+                    ORDER BY r.of_kind = e.kind DESC, r.of_kind <> '' DESC LIMIT 1)))) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'some of these entries must be kept by the rules';
+    END IF;
     CREATE TEMPORARY TABLE pruned_ids ON COMMIT DROP AS
-        SELECT entry_id FROM audit.entries WHERE entry_index < asked.minimum_index;
+        SELECT entry_id, occurred_at FROM audit.entries WHERE entry_index < asked.minimum_index;
     DELETE FROM audit.sealed USING pg_temp.pruned_ids p WHERE sealed.entry_id = p.entry_id;
     DELETE FROM audit.subject_index USING pg_temp.pruned_ids p WHERE subject_index.entry_id = p.entry_id;
     DELETE FROM audit.case_index USING pg_temp.pruned_ids p WHERE case_index.entry_id = p.entry_id;
@@ -118,7 +153,9 @@ BEGIN
      WHERE high <= asked.minimum_index;
     DELETE FROM audit.entries WHERE entry_index >= edge AND entry_index < asked.minimum_index;
     UPDATE audit.retention_state SET minimum_index = asked.minimum_index;
-    UPDATE audit.prunings SET approved_by = approver, approved_at = at WHERE pruning_id = wanted;
+    UPDATE audit.prunings SET approved_by = approver, approved_at = at,
+           newest = (SELECT max(occurred_at) FROM pg_temp.pruned_ids)
+     WHERE pruning_id = wanted;
     -- Last, because it keeps everybody from the log until the commit.
     FOREACH each IN ARRAY coalesce(whole, '{{}}') LOOP
         EXECUTE 'DROP TABLE ' || each;
@@ -129,20 +166,22 @@ REVOKE EXECUTE ON FUNCTION audit.prune_entries(uuid, text, timestamptz) FROM PUB
 
 GRANT INSERT ON audit.case_index TO {_WRITERS};
 GRANT SELECT ON audit.case_index, audit.search_blocks, audit.entry_counts, audit.search_state,
-    audit.saved_views, audit.retention_state, audit.prunings TO {_READERS};
+    audit.saved_views, audit.retention_state, audit.prunings, audit.retention_rules TO {_READERS};
 GRANT INSERT ON audit.search_blocks, audit.entry_counts TO lintas_sequencer;
 GRANT UPDATE ON audit.entry_counts, audit.search_state TO lintas_sequencer;
 GRANT INSERT, DELETE ON audit.saved_views TO lintas_auditor;
-GRANT INSERT ON audit.prunings TO lintas_steward;
+GRANT INSERT (pruning_id, minimum_index, before, reason, proposed_by, proposed_at)
+    ON audit.prunings TO lintas_steward;
 GRANT SELECT (kind, outcome) ON audit.outbox TO lintas_auditor, lintas_steward;
 GRANT EXECUTE ON FUNCTION audit.blocks_with(bigint[], bigint, bigint) TO {_READERS};
 GRANT EXECUTE ON FUNCTION audit.prune_entries(uuid, text, timestamptz) TO lintas_steward;
 """
 
 _DOWN = """
-DROP FUNCTION audit.prune_entries(uuid, text, timestamptz), audit.blocks_with(bigint[], bigint, bigint);
-DROP TABLE audit.prunings, audit.retention_state, audit.saved_views, audit.search_state, audit.entry_counts,
-    audit.search_blocks, audit.case_index;
+DROP FUNCTION audit.prune_entries(uuid, text, timestamptz),
+    audit.is_steward_of_operator(text, timestamptz), audit.blocks_with(bigint[], bigint, bigint);
+DROP TABLE audit.prunings, audit.retention_rules, audit.retention_state, audit.saved_views,
+    audit.search_state, audit.entry_counts, audit.search_blocks, audit.case_index;
 """
 
 

@@ -26,12 +26,14 @@ def register(app: typer.Typer) -> None:
 
 def init(as_json: AsJson = False) -> None:
     """Make folders, keys, certificates, roles, databases and tables; safe to repeat."""
+    from audit.retention import write_rules
     from foundation.installation import Installation
 
     installation = Installation.open()
     was_running = installation.database.server is None or installation.database.server.is_running
     try:
         installation.prepare()
+        write_rules(installation)
     finally:
         if not was_running:
             installation.database.stop()

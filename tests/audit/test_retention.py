@@ -13,15 +13,24 @@ from audit.errors import PruningRefused, UnknownEntry
 from audit.publishing.export import export_log
 from audit.publishing.receipt import receipt, verify_receipt
 from audit.publishing.sequencer import Sequencer
-from audit.retention import RetentionPolicy, approve, minimum_index, open_proposals, preview, propose
+from audit.retention import (
+    RetentionPolicy,
+    approve,
+    minimum_index,
+    open_proposals,
+    preview,
+    propose,
+    write_rules,
+)
 from audit.search import Indexer, LogFilter, counts, search
 from audit.subject_view import Reader
 from audit.verifier import lintas_verify
 from foundation.database import Role
+from foundation.installation import Installation
 from foundation.settings import Settings
 from participants import NotASteward, NotYourAgency
 from participants.registry import Agency, Officer, register_agency, register_officer
-from participants.roles import OfficerRole
+from participants.roles import OfficerRole, end_role
 
 READER = Reader(actor="auditor-01", reason="yearly check")
 OLD = datetime(2010, 1, 1, tzinfo=UTC)
@@ -171,6 +180,90 @@ def test_pruning_takes_two_stewards_of_the_operator(bus):
         approve(connection, POLICY, proposal.pruning_id, officer="steward-02")
 
 
+def by_hand(installation, statement, *values):
+    """What somebody does who has the steward's password of the database, and nothing of the bus."""
+    with installation.database.connect(Role.STEWARD) as connection:
+        return connection.execute(statement, values).fetchone()
+
+
+def proposed_by_hand(installation, minimum_index, *, by="steward-01", before=NEW):
+    return by_hand(
+        installation,
+        "INSERT INTO audit.prunings (pruning_id, minimum_index, before, reason, proposed_by, proposed_at)"
+        " VALUES (gen_random_uuid(), %s, %s, 'by hand', %s, now()) RETURNING pruning_id",
+        minimum_index, before, by,
+    )[0]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("proposer", "approver"),
+    [
+        ("steward-01", "steward-01"),
+        ("steward-01", "steward-03"),
+        ("steward-03", "steward-01"),
+        ("steward-01", "auditor-01"),
+        ("steward-01", "nobody"),
+        ("nobody", "steward-02"),
+    ],
+)
+def test_with_the_stewards_password_alone_nobody_prunes_without_two_stewards(bus, proposer, approver):
+    write(bus, 300, OLD)
+    pruning = proposed_by_hand(bus, 256, by=proposer)
+    with pytest.raises(InsufficientPrivilege):
+        by_hand(bus, "SELECT audit.prune_entries(%s, %s, now())", pruning, approver)
+    assert by_hand(bus, "SELECT minimum_index FROM audit.retention_state") == (0,)
+
+
+def test_a_steward_whose_role_has_ended_prunes_nothing_by_hand(bus):
+    write(bus, 300, OLD)
+    pruning = proposed_by_hand(bus, 256)
+    with bus.database.connect(Role.MIGRATOR) as connection:
+        end_role(connection, "steward-02", OfficerRole.STEWARD)
+    with pytest.raises(InsufficientPrivilege):
+        by_hand(bus, "SELECT audit.prune_entries(%s, 'steward-02', now())", pruning)
+
+
+def test_with_the_stewards_password_alone_nobody_prunes_what_the_rules_keep(bus):
+    write(bus, 256, OLD)
+    write(bus, 256, datetime(2024, 1, 1, tzinfo=UTC))
+    later = "timestamptz '2100-01-01'"
+    young = proposed_by_hand(bus, 512, before=datetime(2100, 1, 1, tzinfo=UTC))
+    with pytest.raises(InsufficientPrivilege, match="by the rules"):
+        by_hand(bus, f"SELECT audit.prune_entries(%s, 'steward-02', {later})", young)
+    for forbidden in (
+        "UPDATE audit.retention_rules SET days = 0 RETURNING 1",
+        "INSERT INTO audit.retention_rules VALUES ('exchange', 0) RETURNING 1",
+        "UPDATE audit.prunings SET minimum_index = 256 RETURNING 1",
+        "INSERT INTO audit.prunings (pruning_id, minimum_index, before, reason, proposed_by, proposed_at,"
+        " newest) VALUES (gen_random_uuid(), 256, now(), 'x', 'steward-01', now(), now()) RETURNING 1",
+    ):
+        with pytest.raises(InsufficientPrivilege):
+            by_hand(bus, forbidden)
+    old = proposed_by_hand(bus, 256, before=datetime(2100, 1, 1, tzinfo=UTC))
+    assert by_hand(bus, "SELECT audit.prune_entries(%s, 'steward-02', now())", old) == (256,)
+    newest = by_hand(bus, "SELECT newest FROM audit.prunings WHERE pruning_id = %s", old)
+    assert newest == (OLD + timedelta(minutes=255),)
+
+
+def test_the_database_holds_prunings_to_the_rules_of_the_settings_by_kind_and_family(bus):
+    rules = ("audit=30000", "audit.viewed=10")
+    changed = Installation.open(bus.settings.model_copy(update={"audit_retention_by_kind": rules}))
+    write(bus, 256, OLD)
+    write(bus, 256, OLD, EntryKind.AUDIT_VIEWED)
+    write(bus, 256, OLD, EntryKind.AUDIT_EXPORTED)
+    write_rules(changed)
+    for minimum, is_kept in ((768, True), (512, False)):
+        pruning = proposed_by_hand(bus, minimum)
+        prune = ("SELECT audit.prune_entries(%s, 'steward-02', now())", pruning)
+        if is_kept:
+            with pytest.raises(InsufficientPrivilege, match="by the rules"):
+                by_hand(bus, *prune)
+        else:
+            assert by_hand(bus, *prune) == (512,)
+    write_rules(bus)
+    assert by_hand(bus, "SELECT array_agg(of_kind) FROM audit.retention_rules") == ([""],)
+
+
 @pytest.mark.parametrize("role", [Role.API, Role.AUDITOR, Role.SEQUENCER, Role.INGEST, Role.DISPATCHER])
 def test_no_other_role_can_prune(bus, role):
     with bus.database.connect(role) as connection, pytest.raises(InsufficientPrivilege):
@@ -239,6 +332,10 @@ def test_the_log_is_pruned_again_when_its_own_entries_are_old_too(bus, monkeypat
         pruned(bus)
     later = NEW + timedelta(days=10_000)
     monkeypatch.setattr("foundation.clock.now", lambda: later)
+    with pytest.raises(InsufficientPrivilege, match="by the rules"):  # the database goes by its own clock
+        pruned(bus, before=later)
+    with bus.database.connect(Role.MIGRATOR) as connection:
+        connection.execute("UPDATE audit.retention_rules SET days = 0")
     assert pruned(bus, before=later) == 768
     write(bus, 10, NEW)
     assert verify_installation(bus).intact
