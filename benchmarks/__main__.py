@@ -17,6 +17,7 @@ NAMES = (
     "verification",
     "audit",
     "audit_search",
+    "audit_crashes",
     "city",
     "fhir",
     "webhooks",
