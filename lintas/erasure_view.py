@@ -150,13 +150,14 @@ def hold_subject(nik_file: Path, ground: str, *, officer: str) -> Mapping[str, A
 
 
 def release_subject(hold: UUID, *, officer: str) -> Mapping[str, Any]:
-    """Release a legal hold."""
-    from audit.erasure.requests import release_hold, subject_of_hold
+    """Release a legal hold, for the agency that placed it."""
+    from audit.erasure.requests import agency_of_hold, release_hold, subject_of_hold
     from lintas.steward_view import acting_steward
 
     with translated(), opened() as installation:
-        acting_steward(installation, officer)
+        acting = acting_steward(installation, officer)
         with installation.database.connect(Role.STEWARD) as connection:
+            acting.for_agency(agency_of_hold(connection, hold))
             keys = _keys(installation, subject_of_hold(connection, hold))
             return _held(release_hold(connection, hold, officer=officer, subject=keys))
 

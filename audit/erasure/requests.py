@@ -6,7 +6,8 @@ requested ──approve──> approved ──run──> erasing ──run──
 ```
 
 Invariants: who approves is never who asked (the table says so, too). Nothing is approved, or begun, while
-a hold on the person is open or an exchange about them is younger than the retention period. Each step is
+a hold on the person is open or an exchange about them is younger than the retention period. Whoever released
+a hold neither asks for nor approves the erasure that it stood against, and the other way round. Each step is
 one transaction with its entry. A rejected or carried-out request no longer says whom it was about.
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "ErasureRequest",
     "ErasureState",
     "LegalHold",
+    "agency_of_hold",
     "approve",
     "find_request",
     "holds",
@@ -110,9 +112,11 @@ def request_erasure(
         retention: How long exchanges must be kept.
 
     Raises:
-        ErasureRefused: When a request is open already, a hold stands against it, or an exchange is too young.
+        ErasureRefused: When a request is open already, a hold stands against it, the officer released one, or
+            an exchange is too young.
     """
     lock_subject(connection, subject.handle)
+    _refuse_releaser(connection, subject, officer)
     require_erasable(connection, subject, retention)
     now = clock.now()
     row = connection.execute(
@@ -141,8 +145,8 @@ def approve(
     """Approve, as a second officer.
 
     Raises:
-        ErasureRefused: When the officer asked for it, it is not open, a hold stands against it, or an
-            exchange is too young.
+        ErasureRefused: When the officer asked for it or released a hold, it is not open, a hold stands
+            against it, or an exchange is too young.
     """
     lock_subject(connection, subject.handle)
     found = _require(connection, request_id, ErasureState.REQUESTED)
@@ -150,6 +154,7 @@ def approve(
         raise ErasureRefused(
             "Who asked for an erasure cannot approve it", remedy="Let another officer approve it"
         )
+    _refuse_releaser(connection, subject, officer)
     require_erasable(connection, subject, retention)
     return _decide(connection, found, subject, ErasureState.APPROVED, officer)
 
@@ -194,13 +199,18 @@ def place_hold(
 def release_hold(
     connection: Connection[Any], hold_id: UUID, *, officer: str, subject: SubjectKeys | None = None
 ) -> LegalHold:
-    """Release a hold; not by who has asked that the person be erased.
+    """Release a hold; not by who has asked that the person be erased, or approved it.
+
+    The caller checks that the officer works for the agency that placed it (`agency_of_hold`).
 
     Raises:
-        ErasureRefused: When there is no such open hold, or the officer asked for the erasure.
+        ErasureRefused: When there is no such open hold, or the officer asked for the erasure or approved it.
     """
+    if (held := subject_of_hold(connection, hold_id)) is not None:
+        lock_subject(connection, held)  # so that no request of the same officer passes by
     row = connection.execute(
-        "SELECT EXISTS (SELECT FROM audit.erasure e WHERE e.subject = h.subject AND e.requested_by = %s"
+        "SELECT EXISTS (SELECT FROM audit.erasure e WHERE e.subject = h.subject"
+        " AND %s IN (e.requested_by, e.decided_by)"
         " AND e.state IN ('requested', 'approved')) FROM audit.legal_hold h"
         " WHERE h.hold_id = %s AND h.released_at IS NULL FOR UPDATE",
         [officer, hold_id],
@@ -209,7 +219,7 @@ def release_hold(
         raise ErasureRefused("There is no such open hold", remedy="See `lintas audit erase holds`")
     if row[0]:
         raise ErasureRefused(
-            "Who asked for the erasure cannot release a hold that stands against it",
+            "Who asked for the erasure or approved it cannot release a hold that stands against it",
             remedy="Let another officer release it",
         )
     connection.execute(
@@ -279,11 +289,39 @@ def subject_of_hold(connection: Connection[Any], hold_id: UUID) -> SubjectHandle
     return SubjectHandle(row[0]) if row and row[0] else None
 
 
+def agency_of_hold(connection: Connection[Any], hold_id: UUID) -> str:
+    """For which agency a hold was placed: only its stewards release it.
+
+    Raises:
+        ErasureRefused: When there is no such hold.
+    """
+    row = connection.execute(
+        "SELECT coalesce(o.agency_id, '') FROM audit.legal_hold h"
+        " LEFT JOIN participants.officer o ON o.pseudonym = h.placed_by WHERE h.hold_id = %s",
+        [hold_id],
+    ).fetchone()
+    if row is None:
+        raise ErasureRefused("There is no such open hold", remedy="See `lintas audit erase holds`")
+    return str(row[0])
+
+
 def lock_subject(connection: Connection[Any], subject: SubjectHandle) -> None:
     """One decision about a person at a time, so that a hold and an erasure never pass each other."""
     connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended('lintas.audit.erasure:' || %s, 0))", [str(subject)]
     )
+
+
+def _refuse_releaser(connection: Connection[Any], subject: SubjectKeys, officer: str) -> None:
+    released = connection.execute(
+        "SELECT 1 FROM audit.legal_hold WHERE subject = %s AND released_by = %s LIMIT 1",
+        [subject.handle, officer],
+    ).fetchone()
+    if released is not None:
+        raise ErasureRefused(
+            "Who released a hold on this person has no part in the erasure",
+            remedy="Let another officer ask or approve",
+        )
 
 
 def _require(connection: Connection[Any], request_id: UUID, *states: ErasureState) -> ErasureRequest:

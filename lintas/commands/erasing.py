@@ -126,7 +126,7 @@ def release(
     officer: Officer,
     as_json: AsJson = False,
 ) -> None:
-    """Release a legal hold; not by who has asked for the erasure."""
+    """Release a legal hold of your agency; who does so has no part in an erasure of the person."""
     from lintas.erasure_view import release_subject
 
     print_fields(release_subject(hold, officer=officer), as_json=as_json)

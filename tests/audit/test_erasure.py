@@ -221,6 +221,23 @@ def test_a_hold_stops_an_erasure_until_another_officer_releases_it(installation,
         assert connection.execute("SELECT count(*) FROM audit.legal_hold").fetchone() == (2,)
 
 
+def test_who_released_a_hold_neither_asks_for_the_erasure_nor_approves_it(installation, known):
+    keys = known[0]
+    with steward(installation) as connection:
+        hold = place_hold(connection, keys, HoldGround.COURT_CASE, officer="steward-03")
+        release_hold(connection, hold.hold_id, officer="steward-02", subject=keys)
+    with pytest.raises(ErasureRefused, match="no part in the erasure"):
+        ask(installation, keys, officer="steward-02")
+    found = ask(installation, keys)
+    with steward(installation) as connection, pytest.raises(ErasureRefused, match="no part in the erasure"):
+        approve(connection, found.request_id, keys, officer="steward-02", retention=NONE)
+    with steward(installation) as connection:
+        approve(connection, found.request_id, keys, officer="steward-03", retention=NONE)
+        late = place_hold(connection, keys, HoldGround.COURT_CASE, officer="steward-02")
+        with pytest.raises(ErasureRefused, match="approved it cannot release"):
+            release_hold(connection, late.hold_id, officer="steward-03")
+
+
 def test_an_exchange_that_must_still_be_kept_stops_an_erasure(installation, known, vault):
     keys = known[0]
     with pytest.raises(ErasureRefused, match="must still be kept"):

@@ -23,10 +23,12 @@ def home(installation, monkeypatch):
     with installation.database.connect(Role.STEWARD) as connection:
         register_agency(connection, Agency("diskominfo-mojokerto", "Diskominfo", "operator"))
         register_agency(connection, Agency("a", "A"))
+        register_agency(connection, Agency("b", "B"))
         for pseudonym, agency in (
             ("walidata-01", "diskominfo-mojokerto"),
             ("walidata-02", "a"),
             ("walidata-03", "a"),
+            ("walidata-04", "b"),
         ):
             officer = Officer(pseudonym, agency, pseudonym, frozenset({OfficerRole.STEWARD}))
             register_officer(connection, officer, assigned_by="tests")
@@ -55,6 +57,9 @@ def test_two_stewards_erase_a_person_and_see_nothing_personal(home, nik_file, ca
     held = run("erase", "hold", "--nik-file", nik_file, "--ground", "court-case", "--officer", "walidata-03")
     with pytest.raises(Refused, match="hold"):
         run("erase", "approve", asked["request"], "--officer", "walidata-01")
+    for another_agencys in ("walidata-01", "walidata-04"):
+        with pytest.raises(NotYourAgency):
+            run("erase", "release", held["hold"], "--officer", another_agencys)
     run("erase", "release", held["hold"], "--officer", "walidata-03")
     assert run("erase", "approve", asked["request"], "--officer", "walidata-01")["state"] == "approved"
     (done,) = run("erase", "run", "--officer", "walidata-01")
