@@ -63,7 +63,10 @@ def check_dossier(
     bus_keys: Annotated[Path, typer.Option("--bus-keys", help="The bus's public keys, as a JWK set.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a dossier offline. Ends with 1 when something is false, with 2 when it could not be checked."""
+    """Check a dossier offline.
+
+    Ends with 1 when something is false, with 2 when it could not be checked or an entry in it has no proof.
+    """
     from audit.verifier import lintas_dossier
 
     arguments = [str(bundle), "--log-keys", str(log_keys), "--bus-keys", str(bus_keys)]

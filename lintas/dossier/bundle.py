@@ -57,6 +57,8 @@ def path_of(revision: Revision) -> str:
     """Where the text of a revision stands."""
     ending = "json" if revision.kind in {"agreement", "consent"} else "yaml"
     name = _UNSAFE.sub("_", f"{revision.id}-{revision.revision}")
+    if revision.kind == "contract":  # two texts may bear one version
+        name += f"-{revision.hash[:8]}"
     return f"{revision.kind}s/{name}.{ending}"
 
 
@@ -84,6 +86,7 @@ def signed(
                 "revision": each.revision,
                 "hash": each.hash,
                 "file": path_of(each) if each.content is not None else None,
+                **({"entries": each.facts["entries"]} if "entries" in each.facts else {}),
             }
             for each in _revisions(collected)
         ],

@@ -1,5 +1,6 @@
 """Collecting what a dossier shows: entries with their proofs, and everything they rested on, as it stood."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,7 +40,7 @@ _RELATED = (
 )
 _CONTRACTS = (
     "SELECT entry FROM audit.entries WHERE kind = 'contract.published' AND occurred_at <= %s"
-    " ORDER BY entry_index"
+    " ORDER BY occurred_at, entry_index"
 )
 
 
@@ -105,7 +106,7 @@ def collect(installation: "Installation", connection: "Connection[Any]", questio
     entries = [each.data for each in collected.entries]
     collected.agreements = _agreements(connection, entries)
     collected.consents = _consents(connection, entries)
-    collected.contracts = _contracts(installation, connection, entries)
+    collected.contracts = _contracts(installation, connection, collected.entries)
     collected.services = _services(installation, entries)
     collected.rules = _rules(entries)
     return collected
@@ -226,32 +227,52 @@ def _consents(connection: "Connection[Any]", entries: Iterable[Mapping[str, Any]
 
 
 def _contracts(
-    installation: "Installation", connection: "Connection[Any]", entries: Sequence[Mapping[str, Any]]
+    installation: "Installation", connection: "Connection[Any]", entries: Sequence[CollectedEntry]
 ) -> list[Revision]:
-    """The contract of each dataset that was in force at the last entry; its text, if the file is the same."""
+    """The contract of each dataset as it was in force at each entry; its text, if the file is the same.
+
+    What no entry says was in force is claimed by no version and no hash.
+    """
     from audit import entry as audit_entry
     from schemas.contracts import load_contracts
 
-    wanted = {name.partition(":")[0] for entry in entries for name in entry.get("fields", ())}
-    wanted |= {name for entry in entries for name in entry.get("datasets", ())}
-    if not wanted:
+    named = [(each, dataset) for each in entries for dataset in _datasets(each.data)]
+    if not named:
         return []
-    last = max(str(entry["time"]) for entry in entries)
-    published: dict[str, Mapping[str, Any]] = {}
-    for row in connection.execute(_CONTRACTS, [last]):
+    published: dict[str, list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
+    for row in connection.execute(_CONTRACTS, [max(str(each.data["time"]) for each, _ in named)]):
         data = audit_entry.parse(bytes(row[0]))
         for dataset in data.get("datasets", ()):
-            published[dataset] = data.get("details") or {}
+            published[dataset].append((str(data["time"]), data.get("details") or {}))
+    rested: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for each, dataset in named:
+        told = _contract_at(each.data, dataset, published[dataset])
+        key = (dataset, str(told.get("contract_version", "?")), str(told.get("contract_hash", "")))
+        rested[key].append(each.index)
     files = {contract.id: contract for contract in load_contracts(installation.settings.contracts)}
     found = []
-    for dataset in sorted(wanted):
-        told = published.get(dataset, {})
+    for (dataset, version, digest), indexes in sorted(rested.items()):
         here = files.get(dataset)
-        version = str(told.get("contract_version") or (here.version if here else "?"))
-        digest = str(told.get("contract_hash") or (here.hash if here else ""))
         content = here.path.read_bytes() if here and here.path and here.hash == digest else None
-        found.append(Revision("contract", dataset, version, digest, content, {"logged": bool(told)}))
+        facts = {"logged": bool(digest), "entries": indexes}
+        found.append(Revision("contract", dataset, version, digest, content, facts))
     return found
+
+
+def _datasets(entry: Mapping[str, Any]) -> list[str]:
+    named = {str(name).partition(":")[0] for name in entry.get("fields", ())}
+    return sorted(named | {str(name) for name in entry.get("datasets", ())})
+
+
+def _contract_at(
+    entry: Mapping[str, Any], dataset: str, published: Sequence[tuple[str, Mapping[str, Any]]]
+) -> Mapping[str, Any]:
+    """What the entry itself says was followed, else what was published last before it."""
+    batch = entry.get("batch") or {}
+    if batch.get("contract") == dataset and batch.get("contract_hash"):
+        return {str(name): value for name, value in batch.items()}
+    before = [details for at, details in published if at <= str(entry["time"])]
+    return before[-1] if before else {}
 
 
 def _services(installation: "Installation", entries: Iterable[Mapping[str, Any]]) -> list[Revision]:
@@ -268,7 +289,7 @@ def _services(installation: "Installation", entries: Iterable[Mapping[str, Any]]
     for service, version in sorted(wanted):
         file = folder / f"{service}.yaml"
         content = file.read_bytes() if file.exists() else None
-        if content is not None and version != "?" and f"version: {version}" not in _plain(content):
+        if content is not None and _version_of(content) != version:
             content = None
         digest = sha256_hex(content) if content is not None else ""
         found.append(Revision("service", service, version, digest, content))
@@ -285,8 +306,14 @@ def _rules(entries: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, str]]
     }
 
 
-def _plain(content: bytes) -> str:
-    return content.decode("utf-8", errors="replace").replace('"', "").replace("'", "")
+def _version_of(content: bytes) -> str | None:
+    """The version that the text of a service gives itself."""
+    import yaml
+
+    try:
+        return str(yaml.safe_load(content)["version"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def _text(moment: datetime | None) -> str | None:

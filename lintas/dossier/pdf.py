@@ -145,6 +145,10 @@ def _told(each: Revision, said: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         yield said["when"], moment(str(told["occurred_at"]))
         if told.get("valid_until"):
             yield said["valid"], f"… – {moment(str(told['valid_until']))}"
+    if each.kind == "contract":
+        if not told["logged"]:
+            yield said["state"], said["not_logged"]
+        yield said["entries_of"], ", ".join(map(str, told["entries"]))
 
 
 def _kept(each: Revision, said: Mapping[str, str]) -> Iterable[tuple[str, str]]:

@@ -70,6 +70,11 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "rests": ("Yang menjadi sandaran, sebagaimana berlaku saat itu", "What it rested on, as it stood then"),
     "agreement_of": ("Perjanjian {id}, revisi {revision}", "Agreement {id}, revision {revision}"),
     "consent_of": ("Persetujuan {id}, revisi {revision}", "Consent {id}, revision {revision}"),
+    "not_logged": (
+        "tidak tercatat di log: versi yang berlaku saat itu tidak dapat dibuktikan",
+        "not in the log: which version was in force cannot be shown",
+    ),
+    "entries_of": ("Berlaku bagi entri", "In force for entries"),
     "contract_of": ("Kontrak data {id}, versi {revision}", "Data contract {id}, version {revision}"),
     "service_of": ("Layanan {id}, versi {revision}", "Service {id}, version {revision}"),
     "hash": ("Sidik SHA-256", "SHA-256"),

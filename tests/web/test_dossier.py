@@ -7,22 +7,32 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import audit.verifier
 from audit import EntryDraft, EntryKind, append
 from audit.publishing.sequencer import Sequencer
 from audit.search.cases import case_key
+from audit.verifier import lintas_dossier, lintas_verify
 from foundation import clock
 from foundation.database import Role
 from lintas.cli import app
+from lintas.dossier import collecting
+from lintas.dossier.bundle import bundle_files, signed, write_bundle
+from lintas.dossier.collecting import Collected, collect
+from lintas.dossier.question import Asker, Kind, Question
 from sandbox.portal import Portal
+from tests.verification.cities import CityCopies
 from tests.verification.city import BUDI, CLAIMS, OFFICE, PORTAL, SERVICE, SITI, City
 from tests.web.serving import serving
+from verification.catalogue import BUILT_IN
 
 
 def run(*words: object) -> tuple[int, str]:
@@ -156,6 +166,92 @@ def test_whatever_is_changed_in_a_bundle_is_found_offline(
             archive.writestr(name, content)
     code, said = checked(tmp_path / "spoiled.zip", tmp_path / "dossier.zip")
     assert (code, "FALSE" in said) == (1, True)
+
+
+def collected_of(city: City, first: int, last: int) -> Collected:
+    """The answer about a part of 2020, in which nothing but what a test has planted happened."""
+    since, until = (datetime(2020, month, 1, tzinfo=UTC) for month in (first, last))
+    question = Question(kind=Kind.PERIOD, asker=Asker.AUDITOR, language="en", since=since, until=until)
+    with city.connect(Role.AUDITOR) as connection:
+        return collect(city.installation, connection, question)
+
+
+def plant(city: City, month: int, kind: EntryKind = EntryKind.EXCHANGE_REFUSED, **given: Any) -> None:
+    at = datetime(2020, month, 15, tzinfo=UTC)
+    with city.connect(Role.STEWARD) as connection:
+        append(connection, EntryDraft(kind=kind, occurred_at=at, outcome="planted", **given))
+
+
+def test_each_entry_rests_on_the_contract_that_was_in_force_then(city_copies: CityCopies) -> None:
+    with city_copies.city() as city:
+        each_entry_rests_on_its_own_contract(city, "dukcapil-mojokerto/persons")
+
+
+def each_entry_rests_on_its_own_contract(city: City, dataset: str) -> None:
+    plant(city, 1, datasets=(dataset,))
+    for month, version in ((2, "1.0.0"), (4, "2.0.0"), (6, "3.0.0")):
+        told = {"contract_version": version, "contract_hash": version[0] * 64}
+        published = EntryKind.CONTRACT_PUBLISHED
+        plant(city, month, published, provider="dukcapil-mojokerto", datasets=(dataset,), details=told)
+        if month < 6:
+            plant(city, month + 1, datasets=(dataset,))
+    with Sequencer(city.installation) as sequencer:
+        sequencer.settle()
+    found = collected_of(city, 1, 6)
+    rested = {each.revision: each for each in found.contracts}
+    assert set(rested) == {"?", "1.0.0", "2.0.0"}
+    assert (rested["1.0.0"].hash, rested["2.0.0"].hash) == ("1" * 64, "2" * 64)
+    assert rested["?"].hash == "", "what was not logged is claimed by no hash"
+    assert not any(each.content for each in found.contracts), "the file of today is another one"
+    by_entry = {number: each.revision for each in found.contracts for number in each.facts["entries"]}
+    moments = [each.data["time"][5:7] for each in found.entries if each.data["kind"] == "exchange.refused"]
+    numbers = [each.index for each in found.entries if each.data["kind"] == "exchange.refused"]
+    assert moments == ["01", "03", "05"]
+    assert [by_entry[number] for number in numbers] == ["?", "1.0.0", "2.0.0"]
+
+
+@pytest.mark.parametrize(("version", "is_at_hand"), [("", True), ("{0}.1", False), ("short", False)])
+def test_the_text_of_a_service_is_shown_only_in_exactly_the_version_that_answered(
+    asked: tuple[City, str, Path], version: str, is_at_hand: bool
+) -> None:
+    present = yaml.safe_load((BUILT_IN / f"{SERVICE}.yaml").read_text(encoding="utf-8"))["version"]
+    wanted = {"": present, "short": present[:-1]}.get(version, version.format(present))
+    entries = [{"details": {"service": SERVICE, "service_version": wanted}}]
+    (found,) = collecting._services(asked[0].installation, entries)
+    assert (found.content is not None, bool(found.hash)) == (is_at_hand, is_at_hand)
+
+
+def test_a_proof_of_another_place_than_the_manifest_says_is_false(
+    asked: tuple[City, str, Path], tmp_path: Path
+) -> None:
+    assert run("audit", "dossier", tmp_path, "--exchange", asked[1])[0] == 0
+    with zipfile.ZipFile(tmp_path / "dossier.zip") as archive:
+        archive.extractall(tmp_path / "open")
+    manifest = json.loads((tmp_path / "open" / "manifest.json").read_bytes())
+    keys = lintas_verify.read_keys(tmp_path / "open" / "log.keys")
+    assert lintas_dossier.check_entries(tmp_path / "open", manifest, keys)[1] == 0
+    manifest["entries"][0]["index"] += 1
+    with pytest.raises(lintas_verify.Falsehood, match="another place"):
+        lintas_dossier.check_entries(tmp_path / "open", manifest, keys)
+
+
+def test_an_entry_without_a_proof_is_told_and_ends_with_2(
+    asked: tuple[City, str, Path], tmp_path: Path
+) -> None:
+    city, entry, _ = asked
+    assert run("audit", "dossier", tmp_path, "--exchange", entry)[0] == 0
+    keys = files_of(tmp_path / "dossier.zip")
+    question = Question(kind=Kind.EXCHANGE, asker=Asker.AUDITOR, language="en", entry=entry)
+    with city.connect(Role.AUDITOR) as connection:
+        found = collect(city.installation, connection, question)
+    found.entries = [replace(each, receipt=None) for each in found.entries]
+    files = {**bundle_files(found), "log.keys": keys["log.keys"], "bus.jwks": keys["bus.jwks"]}
+    head = {"written_at": "now", "log": "x"}
+    manifest, signature = signed(found, files, head, city.installation.keyring.current("bus"))
+    whole = {**files, "manifest.json": manifest, "manifest.jws": signature.encode()}
+    write_bundle(tmp_path / "bare.zip", whole)
+    code, said = checked(tmp_path / "bare.zip", tmp_path / "dossier.zip")
+    assert (code, f"not proven: {len(found.entries)} entries" in said, "FALSE" in said) == (2, True, False)
 
 
 def test_a_question_that_names_nothing_is_refused(tmp_path: Path) -> None:
