@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Damage", "DamageKind", "Taken", "VerificationReport", "classify"]
+from audit.checkpoints.policy import Standing
+
+__all__ = ["Damage", "DamageKind", "Taken", "VerificationReport", "classify", "what_is_not_proven"]
 
 
 class DamageKind(StrEnum):
@@ -15,6 +17,7 @@ class DamageKind(StrEnum):
     ENTRY_EDITED = "entry edited"
     ENTRY_DROPPED = "entry dropped"
     ENTRY_INSERTED = "entry inserted"
+    ENTRY_REPEATED = "entry repeated"
     ENTRIES_REORDERED = "entries reordered"
     TAIL_TRUNCATED = "tail truncated"
     SEARCH_COLUMN_EDITED = "search column edited"
@@ -94,6 +97,28 @@ def classify(placements: Sequence[tuple[int, int | None]]) -> list[Damage]:
         return [Damage(index, DamageKind.ENTRY_DROPPED, "the entries after it were moved up")]
     detail = f"the entry that stands here belongs to index {place}"
     return [Damage(index, DamageKind.ENTRIES_REORDERED, detail), *edited]
+
+
+def what_is_not_proven(size: int, signed: int, behind: Standing | None, minimum: int) -> tuple[str, ...]:
+    """What a walk without findings leaves open.
+
+    Args:
+        size: how many entries the tree has.
+        signed: how many of them stand under a signed checkpoint.
+        behind: which witnesses stand behind it, where a policy was given.
+        minimum: the first entry that was not pruned.
+    """
+    witnesses = behind.independent if behind is not None else 0
+    if behind is None or not (witnesses and behind.quorum_met):
+        missing = [f"self-consistent only: {witnesses} independent witnesses"]
+    else:
+        missing = [f"that witnesses saw more than {behind.checkpoint.size} entries ({behind})"]
+    if signed < size:
+        missing.append(f"entries {signed} to {size - 1} stand under no checkpoint yet")
+    if minimum:
+        missing.append(f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked")
+    missing.append("whether everything that happened was logged")
+    return tuple(missing)
 
 
 _EDITED = "its bytes do not hash to the leaf in the tree"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audit.checking.damage import Damage, DamageKind, classify
+from audit.checking.repeated import LeavesSeen
 from audit.tree.merkle import HASH_SIZE, Frontier
 from audit.tree.tiles import TILE_WIDTH, fold
 
@@ -54,6 +55,7 @@ class TreeWalk:
         proven: size of the last signed tree that was reached.
         gap: whether an entry was missing, so that later ones have no certain place.
         folded: roots of the full tiles that the leaves make.
+        seen: the leaves so far, so that none stands there twice.
     """
 
     roots: Mapping[int, bytes]
@@ -62,6 +64,7 @@ class TreeWalk:
     proven: int = 0
     gap: bool = False
     folded: list[bytes] = field(default_factory=list)
+    seen: LeavesSeen = field(default_factory=LeavesSeen)
     _sizes: list[int] = field(default_factory=list)
     _misplaced: list[tuple[int, bytes]] = field(default_factory=list)
 
@@ -72,6 +75,11 @@ class TreeWalk:
     def is_clean(self) -> bool:
         """Whether all leaves so far stand where they belong."""
         return not (self.gap or self._misplaced or self.findings.damages)
+
+    @property
+    def misplaced_from(self) -> int:
+        """The first entry that does not stand where the tiles have it."""
+        return self._misplaced[0][0] if self._misplaced else 0
 
     def begin(self, frontier: Frontier) -> None:
         """Begin where an earlier walk stopped, which had met every signed root up to there."""
@@ -108,9 +116,13 @@ class TreeWalk:
         """
         self.findings.damages += classify([(index, place_of(leaf)) for index, leaf in self._misplaced])
         self._misplaced.clear()
+        if self.is_clean and (repeated := self.seen.repeated()) is not None:
+            detail = f"the very bytes of entry {repeated[1]} stand here again"
+            self.findings.report(repeated[0], DamageKind.ENTRY_REPEATED, detail)
 
     def _take_run(self, first: int, leaves: Sequence[bytes], stored: bytes) -> None:
         joined = b"".join(leaves)
+        self.seen.add(first, leaves)
         offset = first % TILE_WIDTH * HASH_SIZE
         if joined != stored[offset : offset + len(joined)]:
             self._compare(first, leaves, stored[offset:])

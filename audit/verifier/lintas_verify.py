@@ -20,6 +20,8 @@ import hashlib
 import json
 import re
 import sys
+from array import array
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -213,7 +215,10 @@ def verify_log(directory: Path, keys: Keys, seen_file: Path | None = None) -> No
     if seen_file is not None:
         notes.append(seen_file)
     for file in notes:
-        other, earlier, earlier_root = open_checkpoint(read_text(file), keys)
+        try:
+            other, earlier, earlier_root = open_checkpoint(read_text(file), keys)
+        except Falsehood as error:
+            raise Falsehood(f"the checkpoint {file.name}: {error}") from error
         if other != origin:
             raise Falsehood(f"{file.name}: a checkpoint of another log, {other}")
         if earlier > size:
@@ -245,25 +250,39 @@ def check_tree(directory: Path, size: int, signed: dict[int, bytes], minimum: in
     """Hash every leaf that was not pruned, compare it with its tile, and each signed root that is reached."""
     tree, proven = GrowingTree(), 0
     above: list[bytes] = []
+    starts = array("Q")
     wrong: int | None = None
     for tile in range((size + 255) // 256):
         width = min(256, size - tile * 256)
         stored = read_tile(directory, 0, tile, width)
         there = tile * 256 >= minimum
         leaves = [leaf_hash(e) for e in read_bundle(directory, tile, width)] if there else stored
-        for leaf, expected in zip(leaves, stored, strict=True):
+        for leaf, expected in zip(leaves, stored, strict=False):
             if leaf != expected and wrong is None:
                 wrong = tree.size
             tree.append(leaf)
+            starts.append(int.from_bytes(leaf[:8], "big"))
             if tree.size in signed:
                 if tree.root() != signed[tree.size]:
                     raise Falsehood(name_entry(wrong, proven, tree.size))
                 if wrong is not None:
                     raise Falsehood(f"the tile with entry {wrong} was changed; the entries are as signed")
                 proven = tree.size
+        if len(leaves) != width:
+            raise Falsehood(name_count(wrong, tile * 256, len(leaves), width))
         if width == 256:
             above.append(fold(stored))
     check_upper_tiles(directory, above)
+    check_none_twice(starts)
+
+
+def check_none_twice(starts: "array[int]") -> None:
+    """No leaf stands in the log twice: every entry has a nonce, so the same bytes are a replay."""
+    for one, other in pairwise(sorted(starts)):
+        if one == other:
+            first = starts.index(one)
+            again = starts.index(one, first + 1)
+            raise Falsehood(f"entry {again} is entry {first} once more: an exchange that was replayed")
 
 
 def name_entry(wrong: int | None, proven: int, size: int) -> str:
@@ -271,6 +290,15 @@ def name_entry(wrong: int | None, proven: int, size: int) -> str:
     if wrong is not None:
         return f"entry {wrong} is not the one that was logged"
     return f"an entry from {proven} to {size - 1} is not the one that was logged"
+
+
+def name_count(wrong: int | None, first: int, count: int, width: int) -> str:
+    """What is false about a bundle that holds fewer or more entries than its tile."""
+    if wrong is not None:
+        return f"entry {wrong} is not the one that was logged, and its bundle has {count} entries, not {width}"
+    if count < width:
+        return f"entry {first + count} is missing from its bundle"
+    return f"entry {first + width} was added: the tree has no place for it"
 
 
 def check_upper_tiles(directory: Path, hashes: list[bytes]) -> None:
@@ -313,16 +341,15 @@ def read_tile(directory: Path, level: int, index: int, width: int) -> list[bytes
 
 
 def read_bundle(directory: Path, index: int, width: int) -> list[bytes]:
-    """Entries of a bundle, each with its length before it."""
-    data = read_bytes(tile_path(directory, "entries", index, width))
+    """Entries of a bundle, each with its length before it; of one that was cut, what is left of it."""
+    file = tile_path(directory, "entries", index, width)
+    data = read_bytes(file) if file.exists() else b""
     entries: list[bytes] = []
     position = 0
     while position < len(data):
         length = int.from_bytes(data[position : position + 2], "big")
         entries.append(data[position + 2 : position + 2 + length])
         position += 2 + length
-    if position != len(data) or len(entries) != width:
-        raise Falsehood(f"the bundle from entry {index * 256} on does not hold {width} whole entries")
     return entries
 
 

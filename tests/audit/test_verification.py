@@ -1,12 +1,17 @@
 """Verification names the first bad entry and the kind of damage, for every class of tampering."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit import EntryDraft, EntryKind, append_many
 from audit.checking.damage import DamageKind
+from audit.checking.repeated import LeavesSeen
+from audit.checking.tree_walk import Findings, TreeWalk
 from audit.checking.verification import verify_installation
 from audit.publishing.sequencer import Sequencer
 from audit.subjects.vault import Vault
+from audit.tree.merkle import leaf_hash, root_of
 from foundation.database import Role
 
 COUNT = 600
@@ -173,3 +178,30 @@ def test_a_truncated_log_with_its_checkpoints_removed_meets_the_published_one(lo
     )
     report = verify_installation(log)
     assert (report.first.index, report.first.kind) == (400, DamageKind.TAIL_TRUNCATED)
+
+
+def test_an_entry_that_was_logged_again_is_named_with_the_first_of_the_two():
+    """A tree holds the same leaf twice as readily as any other, under roots that are truly signed."""
+    leaves = [leaf_hash(b"entry %d" % number) for number in range(700)]
+    leaves[650] = leaves[300]
+    walk = TreeWalk({700: root_of(leaves)}, Findings())
+    for start in range(0, 700, 256):
+        part = leaves[start : start + 256]
+        walk.take(range(start, start + len(part)), part, b"".join(part))
+    walk.settle(lambda _: None)
+    (damage,) = walk.findings.in_order()
+    assert (damage.index, damage.kind) == (650, DamageKind.ENTRY_REPEATED)
+    assert "entry 300" in damage.detail
+
+
+@given(st.lists(st.binary(min_size=1, max_size=1), max_size=60), st.integers(0, 1000))
+def test_a_leaf_is_repeated_exactly_when_it_stood_there_before(entries, start):
+    leaves = [leaf_hash(entry) for entry in entries]
+    seen = LeavesSeen()
+    seen.add(start, leaves)
+    again = [(i, leaves.index(leaf)) for i, leaf in enumerate(leaves) if leaf in leaves[:i]]
+    found = seen.repeated()
+    assert (found is None) == (not again)
+    if found is not None:
+        assert leaves[found[0] - start] == leaves[found[1] - start]
+        assert start <= found[1] < found[0]
