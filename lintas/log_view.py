@@ -21,7 +21,6 @@ __all__ = [
     "first_line",
     "latest_entries",
     "one_entry",
-    "receipt_of",
     "verify_whole_log",
 ]
 
@@ -65,14 +64,6 @@ def described(report: "VerificationReport") -> VerifiedLog:
     lines = [f"[bold red]the log was changed[/bold red]: {report.first}"]
     lines += [f"  {each}" for each in report.damages[1:10]]
     return VerifiedLog(False, fields, tuple(lines))
-
-
-def receipt_of(entry: str) -> str:
-    """The receipt of an entry."""
-    from audit.publishing.receipt import receipt
-
-    with connected(Role.AUDITOR) as (_, connection):
-        return str(receipt(connection, UUID(entry)))
 
 
 def one_entry(entry: str) -> Mapping[str, Any]:

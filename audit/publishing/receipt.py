@@ -35,6 +35,7 @@ __all__ = [
     "VerifiedReceipt",
     "await_receipt",
     "receipt",
+    "receipt_under",
     "sign_promise",
     "verify_promise",
     "verify_receipt",
@@ -55,6 +56,14 @@ SELECT e.entry_index, e.entry,
          FROM audit.checkpoints s LEFT JOIN audit.cosigned_checkpoints w USING (tree_size)
         WHERE s.tree_size > e.entry_index ORDER BY s.tree_size LIMIT 1
   ) c ON true
+ WHERE e.entry_id = %s
+"""
+
+_FIND_UNDER = """
+SELECT e.entry_index, e.entry, coalesce(w.note, s.note), coalesce(w.independent, 0)
+  FROM audit.entries e
+  LEFT JOIN audit.checkpoints s ON s.tree_size = %s
+  LEFT JOIN audit.cosigned_checkpoints w ON w.tree_size = s.tree_size
  WHERE e.entry_id = %s
 """
 
@@ -121,6 +130,25 @@ def receipt(connection: psycopg.Connection[Any], entry_id: UUID) -> Receipt:
         )
     index, encoded, size, note, witnesses = row
     path = tuple(inclusion_proof(DatabaseTiles(connection), index, size))
+    return Receipt(entry_id, index, bytes(encoded), TlogProof(index, path, note, bytes(encoded)), witnesses)
+
+
+def receipt_under(connection: psycopg.Connection[Any], entry_id: UUID, tree_size: int) -> Receipt:
+    """The receipt of an entry under one certain checkpoint, such as one that was stamped.
+
+    Raises:
+        ReceiptNotReady: when that checkpoint does not cover the entry.
+        UnknownEntry: when no entry has this id.
+    """
+    row = connection.execute(_FIND_UNDER, (tree_size, entry_id)).fetchone()
+    if row is None:
+        return receipt(connection, entry_id)  # it says what is wrong
+    index, encoded, note, witnesses = row
+    if note is None or index >= tree_size:
+        raise ReceiptNotReady(
+            f"No checkpoint of {tree_size} entries covers this entry.", entry_id=str(entry_id)
+        )
+    path = tuple(inclusion_proof(DatabaseTiles(connection), index, tree_size))
     return Receipt(entry_id, index, bytes(encoded), TlogProof(index, path, note, bytes(encoded)), witnesses)
 
 

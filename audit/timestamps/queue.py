@@ -22,6 +22,7 @@ __all__ = [
     "AuthorityState",
     "StoredTimestamp",
     "Waiting",
+    "first_stamped",
     "newest_checkpoint",
     "next_waiting",
     "postpone",
@@ -213,6 +214,14 @@ def postpone(connection: Connection, authority: str, trouble: str, pause: timede
     connection.execute(
         _POSTPONE, {"at": moment, "until": moment + pause, "trouble": trouble, "name": authority}
     )
+
+
+def first_stamped(connection: Connection, index: int) -> int | None:
+    """Size of the smallest stamped tree that holds the entry of this number."""
+    row = connection.execute(
+        "SELECT tree_size FROM audit.timestamps WHERE tree_size > %s ORDER BY tree_size LIMIT 1", (index,)
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def states(connection: Connection) -> list[AuthorityState]:

@@ -12,6 +12,7 @@ from lintas.commands import (
     erasing,
     extracting,
     forks,
+    proving,
     pruning,
     searching,
     streams,
@@ -26,13 +27,13 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(no_args_is_help=True, help="Verify, prove and read the transparency log.")
     group.command("verify")(verify)
-    group.command("prove")(prove)
     group.command("show")(show)
     group.command("subject")(subject)
     group.command("export")(export)
     searching.add_to(group)
     extracting.add_to(group)
     pruning.add_to(group)
+    proving.add_to(group)
     accounting.add_to(group)
     answering.add_to(group)
     streams.add_to(group)
@@ -56,22 +57,6 @@ def verify(as_json: AsJson = False) -> None:
             out.print(line, soft_wrap=True)
     if not report.whole:
         raise typer.Exit(70)
-
-
-def prove(
-    entry: Annotated[str, typer.Argument(help="The entry's id.")],
-    to: Annotated[
-        Path | None, typer.Option("--to", help="File for the receipt (default: standard output).")
-    ] = None,
-) -> None:
-    """Write the receipt of an entry: its bytes and the proof that the log holds them (C2SP tlog-proof)."""
-    from lintas.log_view import receipt_of
-
-    text = receipt_of(entry)
-    if to is None:
-        typer.echo(text, nl=False)
-    else:
-        to.write_text(text, encoding="utf-8")
 
 
 def show(

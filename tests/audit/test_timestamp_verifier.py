@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from audit import EntryDraft, EntryKind, append_many
 from audit.checkpoints.keys import log_verifier_keys
+from audit.errors import ReceiptNotReady
 from audit.publishing.export import export_log
 from audit.publishing.receipt import receipt
 from audit.publishing.sequencer import Sequencer
@@ -226,6 +227,26 @@ def test_the_commands_stamp_list_and_verify(run, honest, pki, server):
     checked = json.loads(run("audit", "verify-timestamps", honest[2], "--roots", pki.roots, "--json"))
     assert checked["whole"] is True
     run("audit", "verify-timestamps", honest[2], "--roots", pki.roots, "--within", "0.05", code=1)
+
+
+def test_a_receipt_is_written_under_a_stamped_checkpoint_with_its_tokens(run, honest, pki, tmp_path, capsys):
+    first, last = honest[1][0].entry_id, one_entry_after(honest[0], 300)
+    file = tmp_path / "one.tlog-proof"
+    run("audit", "prove", first, "--to", file, "--timestamped")
+    token = tmp_path / "one.tlog-proof.tsa-1.tst"
+    code, said = check(pki, capsys, file, "--token", token, keys=honest[2] / "keys")
+    assert code == 0, said
+    done = CliRunner().invoke(app, ["audit", "prove", last, "--to", str(file), "--timestamped"])
+    assert isinstance(done.exception, ReceiptNotReady)
+    run("audit", "timestamp")
+    run("audit", "prove", last, "--to", file, "--timestamped")
+    assert check(pki, capsys, file, "--token", token, keys=honest[2] / "keys")[0] == 0
+
+
+def one_entry_after(installation, index):
+    with installation.database.connect(Role.AUDITOR) as connection:
+        query = "SELECT entry_id::text FROM audit.entries WHERE entry_index = %s"
+        return connection.execute(query, (index,)).fetchone()[0]
 
 
 def test_an_authority_that_is_away_is_told_by_the_commands_and_by_the_status(run, honest, server):
