@@ -4,6 +4,7 @@
 FixSource
 └── AccessLogInvalid       an access log or a receipt folder given for comparison cannot be read
 RetryLater
+├── LogBehind              the log does not keep up, so no exchange is logged
 ├── QuorumMissing          too few witnesses stand behind the log for too long, so no exchange is logged
 └── ReceiptNotReady        the entry is written, but no checkpoint covers it yet
 IntegrityBroken
@@ -44,7 +45,9 @@ __all__ = [
     "FilterInvalid",
     "KeyEncryptionMisconfigured",
     "KeyStillInUse",
+    "LogBehind",
     "LogDamaged",
+    "LogFileMissing",
     "LogForked",
     "LogRolledBack",
     "NotAnAuditor",
@@ -66,6 +69,12 @@ class AccessLogInvalid(FixSource):
     """What was given for a comparison cannot be read."""
 
     code = "access-log-invalid"
+
+
+class LogFileMissing(FixSource):
+    """A file of a published log is missing, so that the log cannot be checked."""
+
+    code = "log-file-missing"
 
 
 class ReceiptNotReady(RetryLater):
@@ -150,6 +159,12 @@ class QuorumMissing(RetryLater):
     """Too few witnesses have stood behind the log for too long; exchanges are not logged, so they stop."""
 
     code = "quorum-missing"
+
+
+class LogBehind(RetryLater):
+    """Nobody numbers the entries of the log, or too many wait; exchanges are not logged, so they stop."""
+
+    code = "log-behind"
 
 
 class PolicyInvalid(FixInstallation):

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from audit.backlog import IS_BEHIND, refuse_behind
 from audit.errors import QuorumMissing
 from audit.kinds import EntryKind
 from foundation import clock
@@ -31,16 +32,18 @@ EXCHANGES = frozenset({
 """Kinds that let data flow. What only says how something ended is never refused."""
 
 _RETRY_SECONDS = 60
+_STATE = f"SELECT q.refused_after, q.met_at, {IS_BEHIND} FROM audit.quorum q, audit.backlog b"  # noqa: S608
 _KNOWN_FOR = timedelta(seconds=1)
 _KNOWN: dict[tuple[str, int, str], tuple[datetime, datetime | None]] = {}
 """For each database, when this process looked last, and what it saw: most exchanges pay no round trip."""
 
 
 def refuse_without_quorum(connection: psycopg.Connection[Any], kinds: Iterable[EntryKind]) -> None:
-    """Refuse to log an exchange when witnesses have been missing for longer than the operator allows.
+    """Refuse to log an exchange that the log cannot take: one question for both reasons, seldom asked.
 
     Raises:
-        QuorumMissing: then nothing is written, and the exchange must not happen.
+        LogBehind: when the log does not keep up; nothing is written, and the exchange must not happen.
+        QuorumMissing: when witnesses have been missing for longer than the operator allows; as above.
     """
     if EXCHANGES.isdisjoint(kinds):
         return
@@ -53,8 +56,10 @@ def refuse_without_quorum(connection: psycopg.Connection[Any], kinds: Iterable[E
         and _lies_ahead(known[1], present)
     ):
         return
-    row = connection.execute("SELECT refused_after, met_at FROM audit.quorum").fetchone()
-    refused_after, met_at = row or (None, None)
+    row = connection.execute(_STATE).fetchone()
+    refused_after, met_at, behind = row or (None, None, True)
+    if behind:
+        refuse_behind()
     _KNOWN[database] = (present, refused_after)
     if _lies_ahead(refused_after, present):
         return

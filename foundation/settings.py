@@ -153,6 +153,19 @@ class Settings(BaseSettings):
             " (default)."
         ),
     )
+    log_backlog_entries: int = Field(
+        100_000,
+        ge=1_000,
+        description="Exchanges are refused while more entries than these wait for their number.",
+    )
+    log_backlog_seconds: int = Field(
+        30,
+        ge=5,
+        description=(
+            "How long exchanges go on after the sequencer was heard last; an entry is promised to stand in"
+            " the log within 30 seconds."
+        ),
+    )
     witness_directory: Path | None = Field(
         None, description="Folder of a witness that `lintas up` runs beside the bus. Default: none runs."
     )

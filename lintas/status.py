@@ -90,6 +90,8 @@ class LogStatus:
     checkpoint_at: datetime | None
     waiting: int
     """Entries that are written and wait for their number."""
+    refuses: bool = False
+    """Whether exchanges are refused now, because nobody numbers entries or too many wait."""
 
     @property
     def is_late(self) -> bool:
@@ -139,6 +141,8 @@ class Status:
             for each in self.processes
             if each["state"] != "healthy"
         ]
+        if self.log.refuses:
+            found.append(Trouble("the log does not keep up: exchanges are refused", "lintas up"))
         if self.log.is_late:
             found.append(
                 Trouble(f"{self.log.waiting:,} entries wait for their number", "lintas audit verify")
@@ -260,6 +264,8 @@ def _causes(connection: "Connection[Any]") -> list[Causes]:
 
 
 def _log(connection: "Connection[Any]") -> LogStatus:
+    from audit.backlog import is_behind
+
     row = connection.execute(
         "SELECT (SELECT tree_size FROM audit.log_state),"
         " coalesce((SELECT max(tree_size) FROM audit.checkpoints), 0),"
@@ -267,7 +273,7 @@ def _log(connection: "Connection[Any]") -> LogStatus:
         " (SELECT count(id) FROM audit.outbox)"
     ).fetchone()
     assert row is not None
-    return LogStatus(*row)
+    return LogStatus(row[0], row[1], row[2], row[3], is_behind(connection))
 
 
 def _notices(connection: "Connection[Any]") -> NoticeStatus:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
+from audit.backlog import await_acceptance
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from connectors.source import Window
@@ -55,7 +56,10 @@ def open_batch(
     Raises:
         DatasetNotPublished: When the contract is not in force.
         ExchangeDenied: When no live agreement covers the collection; the refusal is logged.
+        LogBehind: When the log takes no exchange for a minute.
     """
+    with context.connection() as connection:
+        await_acceptance(connection)
     denied, batch = _begin(context, contract, window, run_id or f"run-{uuid4().hex[:12]}")
     if denied is not None:
         denied.require_allowed()

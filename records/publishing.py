@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from audit.backlog import await_acceptance
 from audit.entry import EntryKind
 from audit.log import append
 from audit.tree.batch_root import BatchRoot, batch_root
@@ -85,7 +86,10 @@ def publish(context: SyncContext, batch: Batch) -> Published:
         WorkerFenced: When another worker has taken it over.
         LedgerMismatch: When staging is not what was landed.
         ExchangeDenied, AgreementChanged: When no agreement covers the collection any more.
+        LogBehind: When the log takes no exchange for a minute.
     """
+    with context.connection() as connection:
+        await_acceptance(connection)
     with context.transaction() as connection:
         lock_dataset(connection, batch.dataset_id)
         connection.execute("SET LOCAL work_mem = '128MB'")

@@ -207,7 +207,11 @@ def _opened() -> Counter[str]:
 
 def _settings(home: Path, server: EmbeddedPostgres, name: str) -> Settings:
     return Settings(
-        home=home, postgres_directory=server.directory, database_name=name, postgres_durable=False
+        home=home,
+        postgres_directory=server.directory,
+        database_name=name,
+        postgres_durable=False,
+        log_backlog_seconds=86_400,  # most tests run a sequencer once, or never
     )
 
 

@@ -57,6 +57,9 @@ PROBLEMS: Mapping[str, Listed] = {
     "referral-closed": Listed("409", "read the decision that stands"),
     "body-too-large": Listed("413", "send less"),
     "quorum-missing": Listed("503", "wait: the operator brings the witnesses of the log back"),
+    "log-behind": Listed(
+        "503", "try again after `Retry-After`: the log takes exchanges again when it keeps up"
+    ),
     "retry-later": Listed("503", "try again after `Retry-After`"),
     "integrity-broken": Listed("500", "tell the operator"),
     "internal-error": Listed(

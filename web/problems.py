@@ -104,6 +104,7 @@ TOLD: dict[str, _Told] = {
     "cursor-invalid": _Told(422, "The cursor is not one of ours"),
     "rate-limited": _Told(429, "Too many requests"),
     "quorum-missing": _Told(503, "The log has too few witnesses, so no exchange is made"),
+    "log-behind": _Told(503, "The log does not keep up, so no exchange is made"),
 }
 """Errors whose text may be shown as it is; others are told by their branch only."""
 

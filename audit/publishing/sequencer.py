@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from audit.backlog import Acceptance
 from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
 from audit.checkpoints.keys import log_private_key
 from audit.errors import LogDamaged
@@ -83,6 +84,7 @@ class Sequencer:
         self._key = log_private_key(installation)
         self._published = PublishedCheckpoint.of(installation)
         self._publisher = Publisher(installation)
+        self._acceptance = self._say_nothing_yet()
         self._connection: psycopg.Connection[Any] | None = None
         self._signed_size: int | None = None
         self._signed_at = 0.0
@@ -128,7 +130,10 @@ class Sequencer:
         """
         if not self._lead():
             return 0
-        return self._step(time.monotonic() >= self._signed_at + CHECKPOINT_SECONDS)
+        drained = self._step(time.monotonic() >= self._signed_at + CHECKPOINT_SECONDS)
+        if self._running and self._connection is not None:
+            self._acceptance.tell(self._connection, caught_up=drained < self._limit)
+        return drained
 
     def settle(self) -> int:
         """Drain until the outbox is empty and sign at once; for tests, exports and clean ends.
@@ -190,9 +195,14 @@ class Sequencer:
             raise
         if row:
             self._published.publish(row[1])
+        self._acceptance = self._say_nothing_yet()
         if self._running:
             self._publisher.start()
         log.info("sequencer_leads", tree_size=size, signed_size=signed)
+
+    def _say_nothing_yet(self) -> Acceptance:
+        settings = self._installation.settings
+        return Acceptance(settings.log_backlog_entries, settings.log_backlog_seconds)
 
     def _step(self, sign: bool) -> int:
         connection = self._connection
