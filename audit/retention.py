@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from foundation.settings import Settings
 
 __all__ = [
-    "Proposal", "PruningPreview", "RetentionPolicy", "approve", "minimum_index", "open_proposals", "preview",
-    "propose", "write_rules",
+    "Proposal", "PruningPreview", "RetentionPolicy", "approve", "minimum_index", "newest_pruned",
+    "open_proposals", "preview", "propose", "write_rules",
 ]  # fmt: skip
 
 _RULE = re.compile(r"([a-z.\-]+)=([1-9][0-9]{0,4})")
@@ -135,6 +135,12 @@ def minimum_index(connection: psycopg.Connection[Any]) -> int:
     """The first entry that is still there."""
     row = connection.execute("SELECT minimum_index FROM audit.retention_state").fetchone()
     return int(row[0]) if row else 0
+
+
+def newest_pruned(connection: psycopg.Connection[Any]) -> datetime | None:
+    """When the latest of all entries that were removed had happened; what is older may be one of them."""
+    row = connection.execute("SELECT max(newest) FROM audit.prunings").fetchone()
+    return row[0] if row else None
 
 
 def preview(connection: psycopg.Connection[Any], policy: RetentionPolicy, before: datetime) -> PruningPreview:

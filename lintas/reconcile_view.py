@@ -37,6 +37,7 @@ class Comparison:
 def reconcile(comparison: Comparison, *, actor: str = "auditor-01") -> "Reconciliation":
     """Compare, and log that it was compared."""
     from audit.reconciliation.discrepancies import Reconciliation, Window
+    from audit.retention import newest_pruned
     from foundation import clock
     from foundation.database import Role, translated
 
@@ -45,6 +46,7 @@ def reconcile(comparison: Comparison, *, actor: str = "auditor-01") -> "Reconcil
         now = clock.now()
         with installation.database.connect(Role.AUDITOR) as connection:
             connection.execute("SET TRANSACTION READ ONLY")
+            result.pruned_until = newest_pruned(connection)
             _with_receipts(installation, connection, comparison, result, now)
             _with_sources(connection, comparison, result)
             if comparison.statistics:
@@ -60,6 +62,8 @@ def told(result: "Reconciliation") -> dict[str, Any]:
         "agrees": not result.contradictions,
         "compared": dict(result.compared),
         "pending": result.pending,
+        "pruned_until": result.pruned_until,
+        "beyond": result.beyond,
         "window": result.window.as_dict(),
         "discrepancies": [each.as_dict() for each in result.contradictions],
         "questions": [each.as_dict() for each in result.questions],
@@ -99,7 +103,7 @@ def _with_sources(connection: "Connection[Any]", comparison: Comparison, result:
     from audit.reconciliation.reads import compare_reads
     from records.table_reads import table_reads
 
-    syncs, lookups = logged_questions(connection, result.window)
+    syncs, lookups = logged_questions(connection, result.window, result.pruned_until)
     if comparison.access_logs is not None:
         accesses = read_access_logs(comparison.access_logs)
         compare_accesses(accesses, syncs, lookups, result, tolerance=comparison.tolerance)

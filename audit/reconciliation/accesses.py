@@ -32,7 +32,10 @@ SELECT entry_index, occurred_at, kind, entry FROM audit.entries
 
 @dataclass(slots=True)
 class SyncRun:
-    """A sync as the log tells it; without an end it still runs, or was cut off."""
+    """A sync as the log tells it; without an end it still runs, or was cut off.
+
+    Where the entry of its start was pruned, it began no later than `started`.
+    """
 
     dataset: str
     batch: str
@@ -40,6 +43,7 @@ class SyncRun:
     ended: datetime | None = None
     read: int | None = None
     outcome: str = "running"
+    start_is_pruned: bool = False
 
 
 @dataclass(slots=True)
@@ -54,9 +58,15 @@ class LiveQuestion:
 
 
 def logged_questions(
-    connection: psycopg.Connection[Any], window: Window
+    connection: psycopg.Connection[Any], window: Window, pruned_until: datetime | None = None
 ) -> tuple[list[SyncRun], list[LiveQuestion]]:
-    """What the log says was asked of sources around a window."""
+    """What the log says was asked of sources around a window.
+
+    Args:
+        connection: connection of a role that reads the log.
+        window: what is compared.
+        pruned_until: when the latest entry that was pruned had happened.
+    """
     given = {
         "kinds": [_STARTS, *sorted(_ENDS), *sorted(_LOOKUPS)],
         "since": window.since - _LONGEST_SYNC if window.since else "-infinity",
@@ -70,15 +80,22 @@ def logged_questions(
         if kind in _LOOKUPS:
             _note_lookup(lookups, dataset, at, kind, data)
         else:
-            _note_sync(syncs, dataset, at, kind, data)
+            _note_sync(syncs, dataset, at, kind, data, pruned_until)
     return list(syncs.values()), list(lookups.values())
 
 
-def _note_sync(
-    syncs: dict[str, SyncRun], dataset: str, at: datetime, kind: str, data: Mapping[str, Any]
+def _note_sync(  # noqa: PLR0917 - what an entry says, and what it cannot say any more
+    syncs: dict[str, SyncRun],
+    dataset: str,
+    at: datetime,
+    kind: str,
+    data: Mapping[str, Any],
+    pruned_until: datetime | None,
 ) -> None:
     figures = data.get("batch") or {}
     batch = str(figures.get("batch_id", ""))
+    if kind != _STARTS and batch not in syncs and pruned_until is not None:
+        syncs[batch] = SyncRun(dataset, batch, min(at, pruned_until), start_is_pruned=True)
     if kind == _STARTS:
         syncs.setdefault(batch, SyncRun(dataset, batch, at))
     elif batch in syncs and syncs[batch].ended is None:
@@ -123,7 +140,9 @@ def compare_accesses(
         for number, each in enumerate(lines)
         if number not in asked and not _explained(number, each, in_sync, lookups, tolerance)
     ]
-    result.add(_as_windows(unexplained))
+    judged = [each for each in unexplained if not result.may_be_pruned(each.at, tolerance)]
+    result.beyond += len(unexplained) - len(judged)
+    result.add(_as_windows(judged))
     telling = _telling(accesses)
     result.add(_syncs_without_access(lines, syncs, telling, window, tolerance))
     matched = set(asked.values())
@@ -160,18 +179,50 @@ def _asked_around(access: Access, question: LiveQuestion, tolerance: timedelta) 
 def _match_lookups(
     lines: Sequence[Access], lookups: Sequence[LiveQuestion], tolerance: timedelta
 ) -> dict[int, str]:
-    """Each served question with the entry that tells of it; none is used twice."""
-    open_questions = sorted(lookups, key=lambda each: each.requested)
-    matched: dict[int, str] = {}
-    for number, access in enumerate(lines):
-        if access.operation is not Operation.LOOKUP:
-            continue
-        for question in open_questions:
-            if _asked_around(access, question, tolerance):
-                matched[number] = question.lookup
-                open_questions.remove(question)
-                break
-    return matched
+    """Each served question with the entry that tells of it; none is used twice.
+
+    As many as can be are matched, and of the questions those that were answered come first: one that failed
+    and was asked again takes no access from its successor.
+    """
+    served = sorted(
+        (number for number, each in enumerate(lines) if each.operation is Operation.LOOKUP),
+        key=lambda number: lines[number].at,
+    )
+    ordered = sorted(lookups, key=lambda each: (not each.answered, each.completed or each.requested))
+    fitting = {
+        number: [place for place, each in enumerate(ordered) if _asked_around(lines[number], each, tolerance)]
+        for number in served
+    }
+    access_of: dict[int, int] = {}
+    for number in served:
+        free = [place for place in fitting[number] if ordered[place].answered and place not in access_of]
+        if free:
+            access_of[free[0]] = number
+    for number in set(served) - set(access_of.values()):
+        _augment(number, fitting, access_of)
+    return {number: ordered[place].lookup for place, number in access_of.items()}
+
+
+def _augment(start: int, fitting: Mapping[int, Sequence[int]], access_of: dict[int, int]) -> None:
+    """Match one more access, where others can move (an augmenting path); whatever was matched stays so."""
+    came_from: dict[int, int] = {}
+    waiting = [start]
+    while waiting:
+        number = waiting.pop()
+        for place in fitting[number]:
+            if place in came_from:
+                continue
+            came_from[place] = number
+            if place in access_of:
+                waiting.append(access_of[place])
+                continue
+            moved: int | None = place
+            while moved is not None:
+                taker = came_from[moved]
+                left = next((old for old, held in access_of.items() if held == taker), None)
+                access_of[moved] = taker
+                moved = left if taker != start else None
+            return
 
 
 def _during(access: Access, syncs: Iterable[SyncRun], tolerance: timedelta) -> bool:
@@ -195,19 +246,57 @@ def _syncs_without_access(
     window: Window,
     tolerance: timedelta,
 ) -> Iterable[Discrepancy]:
-    for run in syncs:
-        told = (run.dataset, Operation.LIST) in telling
-        if not told or run.ended is None or not (window.holds(run.started) and window.holds(run.ended)):
+    told = [each for each in syncs if (each.dataset, Operation.LIST) in telling]
+    for run in told:
+        if not _is_whole(run, window) or not run.read:
             continue
-        served = [each for each in lines if each.dataset == run.dataset and _during(each, [run], tolerance)]
-        span = Window(run.started, run.ended)
-        if not served and run.read:
+        if not any(each.dataset == run.dataset and _during(each, [run], tolerance) for each in lines):
             what = f"the batch {run.batch} read {run.read} rows of {run.dataset}, and its source served none"
+            span = Window(run.started, run.ended)
             yield Discrepancy(DiscrepancyKind.SYNC_WITHOUT_ACCESS, what, span, "the log")
-        counted = sum(each.records or 0 for each in served if each.operation is Operation.LIST)
-        if run.outcome == "completed" and run.read is not None and counted > run.read:
-            what = f"{run.dataset} served {counted} records, and the batch {run.batch} tells of {run.read}"
-            yield Discrepancy(DiscrepancyKind.MORE_SERVED_THAN_READ, what, span, served[0].seen_in)
+    for runs in _close_together(told, tolerance):
+        yield from _more_served(lines, runs, window, tolerance)
+
+
+def _is_whole(run: SyncRun, window: Window) -> bool:
+    ended = run.ended is not None and window.holds(run.ended)
+    return ended and not run.start_is_pruned and window.holds(run.started)
+
+
+def _close_together(syncs: Iterable[SyncRun], tolerance: timedelta) -> list[list[SyncRun]]:
+    """Syncs of one dataset between which, as far as clocks can be trusted, no access can be told apart."""
+    groups: list[list[SyncRun]] = []
+    ends: dict[str, tuple[datetime, list[SyncRun]]] = {}
+    for run in sorted(syncs, key=lambda each: each.started):
+        until, group = ends.get(run.dataset, (None, []))
+        if until is None or run.started - tolerance > until + tolerance:
+            group = []
+            groups.append(group)
+        group.append(run)
+        end = run.ended or run.started + _LONGEST_SYNC
+        ends[run.dataset] = (max(end, until) if until else end, group)
+    return groups
+
+
+def _more_served(
+    lines: Sequence[Access], runs: Sequence[SyncRun], window: Window, tolerance: timedelta
+) -> Iterable[Discrepancy]:
+    """Whether a source served more than all of these syncs together tell of; only where all of them tell."""
+    read = [run.read for run in runs if run.read is not None and run.outcome == "completed"]
+    if len(read) < len(runs) or not all(_is_whole(run, window) for run in runs):
+        return
+    dataset = runs[0].dataset
+    served = [
+        each
+        for each in lines
+        if each.dataset == dataset and each.operation is Operation.LIST and _during(each, runs, tolerance)
+    ]
+    counted = sum(each.records or 0 for each in served)
+    if counted > sum(read):
+        batches = ("batch " if len(runs) == 1 else "batches ") + ", ".join(run.batch for run in runs)
+        what = f"{dataset} served {counted} records, and the {batches} tells of {sum(read)}"
+        span = Window(runs[0].started, max(run.ended for run in runs if run.ended))
+        yield Discrepancy(DiscrepancyKind.MORE_SERVED_THAN_READ, what, span, served[0].seen_in)
 
 
 def _as_windows(unexplained: Iterable[Access]) -> Iterable[Discrepancy]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -131,16 +131,31 @@ class Discrepancy:
 
 @dataclass(slots=True)
 class Reconciliation:
-    """All that one comparison has looked at and found."""
+    """All that one comparison has looked at and found.
+
+    Attributes:
+        window: What is compared.
+        pruned_until: When the latest entry that was pruned had happened; what is older cannot be judged.
+        compared: How many of which things were compared.
+        pending: Promises and answers that are not due yet.
+        beyond: Things too old to be compared, because their entries may have been pruned.
+        found: Contradictions and questions.
+    """
 
     window: Window
+    pruned_until: datetime | None = None
     compared: Counter[str] = field(default_factory=Counter)
     pending: int = 0
+    beyond: int = 0
     found: list[Discrepancy] = field(default_factory=list)
 
     def add(self, found: Iterable[Discrepancy]) -> None:
         """Note what a part of the comparison has found."""
         self.found += found
+
+    def may_be_pruned(self, moment: datetime, tolerance: timedelta = timedelta(0)) -> bool:
+        """Whether the entry about something of that moment may have been pruned."""
+        return self.pruned_until is not None and moment - tolerance <= self.pruned_until
 
     @property
     def contradictions(self) -> list[Discrepancy]:

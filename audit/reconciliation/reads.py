@@ -13,7 +13,10 @@ from audit.reconciliation.discrepancies import Discrepancy, DiscrepancyKind, Rec
 
 __all__ = ["compare_reads", "name_foreign_sessions"]
 
-_READING = ("exchange.", "sync.", "lookup.", "quarantine.", "conflict.", "identity.", "consent.", "referral.")
+_READING = (
+    "exchange.", "sync.", "lookup.", "quarantine.", "conflict.", "identity.", "consent.", "referral.",
+    "audit.key-given", "audit.exported", "erasure.", "subject.erased",
+)  # fmt: skip
 _NEAR = """
 SELECT kind FROM audit.entries WHERE occurred_at BETWEEN %(since)s AND %(until)s
 """
@@ -39,6 +42,9 @@ def compare_reads(
     result.compared["tables"] += len(reads)
     for table, at in sorted(reads.items()):
         if at is None or not result.window.holds(at) or _in_a_sync(at, syncs, tolerance):
+            continue
+        if result.may_be_pruned(at, tolerance):
+            result.beyond += 1
             continue
         given = {"since": at - tolerance, "until": at + tolerance}
         if any(row[0].startswith(_READING) for row in connection.execute(_NEAR, given)):

@@ -126,6 +126,9 @@ def _compare_answers(
         if each.answered_at + MAXIMUM_MERGE_DELAY > now:
             result.pending += 1
             continue
+        if result.may_be_pruned(each.answered_at):
+            result.beyond += 1
+            continue
         window = Window(each.answered_at, each.answered_at + MAXIMUM_MERGE_DELAY)
         what = f"the answer {each.answer_id} was signed for {each.system}, and no entry tells of it"
         result.add([Discrepancy(DiscrepancyKind.ANSWER_UNLOGGED, what, window, each.seen_in)])

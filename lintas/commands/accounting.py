@@ -167,6 +167,10 @@ def _show(result: "Reconciliation") -> None:
     out.print(f"{verdict}: compared {compared}", soft_wrap=True)
     if result.pending:
         out.print(f"  {result.pending} promises are not due yet: compare again in a minute", soft_wrap=True)
+    if result.beyond:
+        day = f"{result.pruned_until:%Y-%m-%d}"
+        what = f"  {result.beyond} things are from before {day}: their entries may have been pruned"
+        out.print(what, soft_wrap=True)
     for colour, found in (("red", result.contradictions), ("yellow", result.questions)):
         for each in found:
             out.print(f"[{colour}]{each.kind}[/{colour}]: {each.what}", soft_wrap=True)

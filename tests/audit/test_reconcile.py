@@ -16,6 +16,7 @@ from audit.reconciliation.accesses import LiveQuestion, SyncRun, compare_accesse
 from audit.reconciliation.discrepancies import DiscrepancyKind, Reconciliation, Window
 from audit.reconciliation.held_receipts import read_receipts
 from audit.reconciliation.receipts import compare_receipts
+from audit.retention import newest_pruned
 from foundation import clock
 from foundation.database import Role
 from foundation.signatures import compact_jws
@@ -46,6 +47,8 @@ def keep(installation, folder, promises):
 def compare(installation, folder, later=timedelta(minutes=5), window=None, **options):
     bus_keys = [installation.keyring.ensure("bus", "ed25519").public_jwk]
     result = Reconciliation(window or Window())
+    with installation.database.connect(Role.AUDITOR) as connection:
+        result.pruned_until = newest_pruned(connection)
     held = read_receipts(folder, log_verifier_keys(installation), bus_keys)
     with installation.database.connect(Role.AUDITOR) as connection:
         compare_receipts(connection, held, result, clock.now() + later, **options)
@@ -170,6 +173,73 @@ def test_entries_that_no_source_has_served_are_named_where_its_log_tells_of_such
 def test_more_records_served_than_read_only_raise_a_question():
     result = against([at(0), at(1), at(2)], [SYNC])
     assert (kinds(result), result.contradictions) == (["more-served-than-read"], [])
+
+
+def test_a_question_that_was_asked_again_takes_no_access_from_the_one_that_was_answered():
+    """The source was down at first; what it served in the end answers the second question, not the first."""
+    failed = LiveQuestion(TAX, "l0", T, T + timedelta(seconds=2), answered=False)
+    again = LiveQuestion(TAX, "l1", T + timedelta(seconds=9), T + timedelta(seconds=10), answered=True)
+    assert against([at(1 / 6, "lookup")], [], [failed, again]).found == []
+    third = LiveQuestion(TAX, "l2", T + timedelta(seconds=55), T + timedelta(seconds=56), answered=True)
+    served = [at(1.3, "lookup"), at(1 / 6, "lookup")]  # the first can only be the third's
+    assert against(served, [], [failed, again, third]).found == []
+    assert kinds(against([*served, at(0, "lookup")], [], [failed, again, third])) == []
+    assert kinds(against([*served, at(0, "lookup")], [], [again, third])) == ["access-unlogged"]
+
+
+def test_syncs_that_follow_each_other_closely_are_counted_together():
+    second = SyncRun(
+        TAX, "b2", SYNC.ended + timedelta(seconds=20), SYNC.ended + timedelta(minutes=5), read=30
+    )
+    second.outcome = "completed"
+    served = [at(0), at(9.9), at(10.4, records=30)]
+    assert against(served, [SYNC, second]).found == []
+    (found,) = against([*served, at(11)], [SYNC, second]).found
+    assert found.kind is DiscrepancyKind.MORE_SERVED_THAN_READ
+    assert "b1, b2" in found.what
+
+
+def test_nothing_is_accused_for_want_of_entries_that_were_pruned():
+    floor = T + timedelta(minutes=60)
+    served = [at(0), at(59, "lookup"), at(60.4), at(65), at(200)]
+    cut = SyncRun(
+        TAX, "b9", floor, T + timedelta(minutes=70), read=7, outcome="completed", start_is_pruned=True
+    )
+    result = Reconciliation(Window(), pruned_until=floor)
+    compare_accesses(served, [cut], [], result, tolerance=timedelta(seconds=30))
+    assert [each.window.since for each in result.found] == [T + timedelta(minutes=200)]
+    assert result.beyond == 2
+
+
+def test_answers_and_syncs_whose_entries_were_pruned_are_told_apart_from_what_was_not_logged(
+    installation, tmp_path
+):
+    old = clock.now() - timedelta(days=4_000)
+    common = {"provider": "kpp-mojokerto", "consumer": "bus", "datasets": (TAX,), "batch": {"batch_id": "b1"}}
+    with installation.database.connect(Role.INGEST) as connection:
+        append(connection, EntryDraft(kind=EntryKind.SYNC_COMPLETED, **common))
+    with Sequencer(installation) as sequencer:
+        sequencer.settle()
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute(
+            "INSERT INTO audit.prunings"
+            " VALUES (gen_random_uuid(), 256, now(), 'x', 'a', now(), 'b', now(), %s)",
+            [old],
+        )
+    key = installation.keyring.ensure("bus", "ed25519")
+    for answer, answered_at in (("early", old), ("late", old + timedelta(seconds=1))):
+        content = f'{{"answer_id":"{answer}","system":"portal","answered_at":"{answered_at.isoformat()}"}}'
+        (tmp_path / f"{answer}.jws").write_text(compact_jws(key, "lintas-answer+jws", content.encode()))
+    with installation.database.connect(Role.AUDITOR) as connection:
+        floor = newest_pruned(connection)
+        ((cut,), _) = logged_questions(connection, Window(), floor)
+        without_floor, _ = logged_questions(connection, Window())
+    assert (floor, cut.started, cut.start_is_pruned) == (old, old, True)
+    assert without_floor == []
+    result = compare(installation, tmp_path)
+    assert [each.kind for each in result.found] == [DiscrepancyKind.ANSWER_UNLOGGED]
+    assert "late" in result.found[0].what
+    assert result.beyond == 1
 
 
 def test_a_log_in_is_explained_by_any_dataset_of_its_agency():
