@@ -17,6 +17,7 @@ NAMES = (
     "verification",
     "audit",
     "audit_search",
+    "tamper",
     "audit_crashes",
     "city",
     "fhir",
@@ -26,8 +27,8 @@ NAMES = (
     "dag_parsing",
 )
 
-LONG = frozenset({"city"})
-"""Starts the whole group, which the journeys do as well: in a smoke run only when it is asked for by name."""
+LONG = frozenset({"city", "tamper"})
+"""What the journeys do as well: in a smoke run only when it is asked for by name."""
 
 
 def main() -> None:
