@@ -2,6 +2,9 @@
 
 The log says it without naming anybody: subjects are counted by the keys of the index outside the log, and
 named by those keys' first digits, which only the vault can lead back to a person.
+
+An entry that names datasets and no fields counts for each of their fields, and a stolen key for all that its
+owner did while it was valid: rather one exchange too many than one too few.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from uuid import UUID
 import psycopg
 
 from audit import entry as entries
+from audit.errors import FilterInvalid
 
 __all__ = ["NOTICE_WITHIN", "Breach", "BreachQuestion", "affected_by"]
 
@@ -35,6 +39,12 @@ SELECT entry_index, entry_id, entry FROM audit.entries
  ORDER BY entry_index
 """
 _SUBJECTS = "SELECT DISTINCT encode(index_key, 'hex') FROM audit.subject_index WHERE entry_id = ANY(%s)"
+_KEY = """
+SELECT kid, owner_kind, coalesce(o.pseudonym, owner_id), valid_from, valid_to
+  FROM participants.public_key LEFT JOIN participants.officer o
+    ON owner_kind = 'officer' AND o.officer_id = owner_id
+ WHERE kid = %s
+"""
 _CHUNK = 2_000
 
 
@@ -46,7 +56,7 @@ class BreachQuestion:
         since: Start of the window.
         until: End of the window.
         system: The system whose credential was used.
-        key: The key id that signed the requests.
+        key: The id of a public key of a system, officer or agency: what they did while it was valid.
         officer: The officer's pseudonym.
         agency: The agency that gave or received.
         datasets: Datasets, or fields as `dataset:field`.
@@ -60,29 +70,72 @@ class BreachQuestion:
     agency: str | None = None
     datasets: tuple[str, ...] = ()
 
-    def concerns(self, data: Mapping[str, Any]) -> bool:
-        """Whether an entry is one of those breached."""
+    def concerns(self, data: Mapping[str, Any], credential: Credential | None = None) -> bool:
+        """Whether an entry is one of those breached; the credential is what `key` stands for."""
         details = data.get("details") or {}
         return (
             self.system in (None, data.get("system"), details.get("client"))
-            and self.key in (None, details.get("key"))
+            and (credential is None or credential.made(data))
             and self.officer in (None, data.get("actor"))
             and self.agency in (None, data.get("provider"), data.get("consumer"), *_providers(data))
             and (not self.datasets or bool(self.fields_of(data)))
         )
 
     def fields_of(self, data: Mapping[str, Any]) -> tuple[str, ...]:
-        """The fields of an entry that are asked about."""
+        """The fields of an entry that are asked about; a dataset without a field stands for all of them."""
         named = [str(name) for name in data.get("fields", ())]
+        told = {name.partition(":")[0] for name in named}
+        named += [str(name) for name in data.get("datasets", ()) if name not in told]
         if not self.datasets:
             return tuple(named)
-        wanted = set(self.datasets)
-        return tuple(name for name in named if name in wanted or name.partition(":")[0] in wanted)
+        wanted, parts = set(self.datasets), {name.partition(":")[0] for name in self.datasets}
+        return tuple(
+            name
+            for name in named
+            if name in wanted or name.partition(":")[0] in (wanted if ":" in name else parts)
+        )
 
     def filters(self) -> list[str]:
         """Names of the filters that are set."""
         names = ("since", "until", "system", "key", "officer", "agency", "datasets")
         return [name for name in names if getattr(self, name)]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Whose key it is, and while when it was valid."""
+
+    kid: str
+    owner_kind: str
+    owner: str
+    valid_from: datetime
+    valid_to: datetime | None
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection[Any], kid: str) -> Credential:
+        """The owner of a key, as the log names them: officers by pseudonym.
+
+        Raises:
+            FilterInvalid: when no such key was ever registered.
+        """
+        row = connection.execute(_KEY, (kid,)).fetchone()
+        if row is None:
+            raise FilterInvalid("No such key was registered.", remedy="See `lintas keys list` for the ids.")
+        return cls(*row)
+
+    def made(self, data: Mapping[str, Any]) -> bool:
+        """Whether an entry tells of something that its owner did while it was valid."""
+        details = data.get("details") or {}
+        if details.get("key") == self.kid:
+            return True
+        at = datetime.fromisoformat(str(data["time"]))
+        if at < self.valid_from or (self.valid_to is not None and at > self.valid_to):
+            return False
+        if self.owner_kind == "system":
+            return self.owner in (data.get("system"), details.get("client"))
+        if self.owner_kind == "officer":
+            return data.get("actor") == self.owner
+        return self.owner_kind == "agency" and self.owner in (data.get("provider"), data.get("consumer"))
 
 
 @dataclass(slots=True)
@@ -125,15 +178,19 @@ def affected_by(connection: psycopg.Connection[Any], question: BreachQuestion) -
     Args:
         connection: connection of a role that reads the log (auditor).
         question: what was breached.
+
+    Raises:
+        FilterInvalid: when the key asked about was never registered.
     """
     breach = Breach()
+    credential = None if question.key is None else Credential.of(connection, question.key)
     given = {"kinds": list(_DISCLOSING), "since": question.since, "until": question.until}
     with connection.cursor(name="audit_breach") as cursor:
         cursor.itersize = _CHUNK
         cursor.execute(_FOUND, given)
         for _, entry_id, encoded in cursor:
             data = entries.parse(bytes(encoded))
-            if question.concerns(data):
+            if question.concerns(data, credential):
                 breach.note(entry_id, data, question.fields_of(data))
     found: set[str] = set()
     for start in range(0, len(breach.entries), _CHUNK):
@@ -144,5 +201,5 @@ def affected_by(connection: psycopg.Connection[Any], question: BreachQuestion) -
 
 
 def _providers(data: Mapping[str, Any]) -> set[str]:
-    """Agencies whose fields an entry names."""
-    return {str(name).partition("/")[0] for name in data.get("fields", ())}
+    """Agencies whose fields or datasets an entry names."""
+    return {str(name).partition("/")[0] for name in (*data.get("fields", ()), *data.get("datasets", ()))}

@@ -79,7 +79,10 @@ def breach(
     since: Since = None,
     until: Until = None,
     system: Annotated[str | None, typer.Option("--system", help="System whose credential it was.")] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Id of the key that signed the requests.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Id of a public key: all that its owner did while it was valid."),
+    ] = None,
     officer: Annotated[str | None, typer.Option("--officer", help="Pseudonym of the officer.")] = None,
     agency: Annotated[str | None, typer.Option("--agency", help="Agency that gave or received.")] = None,
     field: Annotated[
