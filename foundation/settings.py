@@ -182,9 +182,12 @@ class Settings(BaseSettings):
     vault_url: str | None = Field(None, description="HashiCorp Vault (KV v2) of `vault:` secrets.")
     vault_token_file: Path | None = Field(None, description="File with the token for that Vault.")
 
-    key_encryption: Literal["keyring", "transit"] = Field(
+    key_encryption: Literal["keyring", "transit", "pkcs11"] = Field(
         "keyring",
-        description="Who keeps the key that wraps subjects' keys: the keyring, or HashiCorp Vault (Transit).",
+        description=(
+            "Who keeps the key that wraps subjects' keys: the keyring, HashiCorp Vault (Transit), or a"
+            " hardware security module (PKCS#11)."
+        ),
     )
     transit_url: str | None = Field(
         None,
@@ -196,6 +199,14 @@ class Settings(BaseSettings):
     )
     transit_key: str = Field(
         "lintas-kek", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of its key."
+    )
+    pkcs11_module: Path | None = Field(
+        None, description="Library of that security module, such as `/usr/lib/softhsm/libsofthsm2.so`."
+    )
+    pkcs11_token: str | None = Field(None, max_length=32, description="Label of the token in it.")
+    pkcs11_pin_file: Path | None = Field(None, description="File with the user PIN of that token.")
+    pkcs11_key: str = Field(
+        "lintas-kek", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Label of its keys."
     )
     erasure_retention_days: int = Field(
         90,
@@ -247,6 +258,8 @@ class Settings(BaseSettings):
         "vault_token_file",
         "transit_token_file",
         "transit_ca_file",
+        "pkcs11_module",
+        "pkcs11_pin_file",
     )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
@@ -256,6 +269,15 @@ class Settings(BaseSettings):
     def _transit_is_named(self) -> Self:
         if self.key_encryption == "transit" and (self.transit_url is None or self.transit_token_file is None):
             raise ValueError("transit needs LINTAS_TRANSIT_URL and LINTAS_TRANSIT_TOKEN_FILE")
+        return self
+
+    @model_validator(mode="after")
+    def _module_is_named(self) -> Self:
+        named = (self.pkcs11_module, self.pkcs11_token, self.pkcs11_pin_file)
+        if self.key_encryption == "pkcs11" and None in named:
+            raise ValueError(
+                "pkcs11 needs LINTAS_PKCS11_MODULE, LINTAS_PKCS11_TOKEN and LINTAS_PKCS11_PIN_FILE"
+            )
         return self
 
     @field_validator("log_policy", "witness_ca_file", "timestamp_authorities", mode="before")

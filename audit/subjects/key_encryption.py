@@ -1,9 +1,9 @@
 """The key-encryption key (KEK): what wraps every subject's keys in the vault, behind one small interface.
 
-Two implementations: the keyring of this installation (default), and the Transit engine of a HashiCorp
-Vault, whose key never leaves it. Rows say by which provider and version they are wrapped, so that both
-can be read while keys move from one to the other. Invariant: what is wrapped opens only in the context
-(which handle, which column) that it was wrapped for.
+Three implementations: the keyring of this installation (default), the Transit engine of a HashiCorp Vault,
+and a hardware security module (PKCS#11); the key never leaves the last two. Rows say by which provider and
+version they are wrapped, so that both can be read while keys move from one to the other. Invariant: what is
+wrapped opens only in the context (which handle, which column) that it was wrapped for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEYRING",
+    "PKCS11",
     "TRANSIT",
     "KekVersion",
     "KeyEncryption",
@@ -36,9 +37,14 @@ __all__ = [
 
 KEYRING = "keyring"
 TRANSIT = "transit"
+PKCS11 = "pkcs11"
 _NAME = "vault-kek"
 _NONCE = 12
 _CONTEXT = b"lintas/vault/v1\x00"
+_REMEDIES = {
+    TRANSIT: "Set LINTAS_TRANSIT_URL and LINTAS_TRANSIT_TOKEN_FILE",
+    PKCS11: "Set LINTAS_PKCS11_MODULE, LINTAS_PKCS11_TOKEN and LINTAS_PKCS11_PIN_FILE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +173,16 @@ class KeyEncryptionKeys:
 
             return TransitKek.of(settings)
 
+        def module() -> KeyEncryption:
+            from audit.subjects.pkcs11 import Pkcs11Kek
+
+            return Pkcs11Kek.of(settings)
+
         openers: dict[str, Callable[[], KeyEncryption]] = {KEYRING: lambda: KeyringKek(installation.keyring)}
         if settings.transit_url is not None:
             openers[TRANSIT] = transit
+        if settings.pkcs11_module is not None:
+            openers[PKCS11] = module
         return cls(settings.key_encryption, openers)
 
     @property
@@ -208,7 +221,7 @@ class KeyEncryptionKeys:
         if provider not in self._openers:
             raise KeyEncryptionMisconfigured(
                 f"Keys of subjects are wrapped by {provider}, which is not configured",
-                remedy="Set LINTAS_TRANSIT_URL and LINTAS_TRANSIT_TOKEN_FILE",
+                remedy=_REMEDIES[provider],
                 provider=provider,
             )
         if provider not in self._opened:

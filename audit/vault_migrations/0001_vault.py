@@ -16,7 +16,7 @@ CREATE TABLE vault.subjects (
     identifier_index  bytea NOT NULL UNIQUE CHECK (octet_length(identifier_index) = 32),
     sealed_identifier bytea NOT NULL,
     wrapped_keys      bytea NOT NULL,
-    kek_provider      text NOT NULL CHECK (kek_provider IN ('keyring', 'transit')),
+    kek_provider      text NOT NULL CHECK (kek_provider IN ('keyring', 'transit', 'pkcs11')),
     kek_version       integer NOT NULL CHECK (kek_version > 0),
     minted_at         timestamptz NOT NULL
 );

@@ -164,7 +164,7 @@ def rotate(officer: Officer, as_json: AsJson = False) -> None:
 def retire(
     version: Annotated[int, typer.Argument(min=1, help="The version, from `lintas audit keys list`.")],
     officer: Officer,
-    provider: Annotated[str, typer.Option(help="`keyring` or `transit`.")] = "keyring",
+    provider: Annotated[str, typer.Option(help="`keyring`, `transit` or `pkcs11`.")] = "keyring",
     as_json: AsJson = False,
 ) -> None:
     """Destroy an older key-encryption key, for good: backups of the vault from its time open no more."""

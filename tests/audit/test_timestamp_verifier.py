@@ -25,6 +25,9 @@ from lintas.cli import app
 from lintas.status import gather
 from tests.audit.timestamp_server import Pki, TimestampServer
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is the timestamping authority: apt-get install openssl"
+)
 MONTH = timedelta(days=30)
 
 

@@ -25,6 +25,9 @@ from foundation.installation import Installation
 from foundation.tls import LocalAuthority
 from tests.audit.timestamp_server import STAMPING, Certified, Pki, Stamping, TimestampServer
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is the timestamping authority: apt-get install openssl"
+)
 SHA256, SHA3_256 = bytes.fromhex("608648016503040201"), bytes.fromhex("608648016503040208")
 HOUR = timedelta(hours=1)
 
