@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,59 +10,15 @@ from foundation.database import Role, translated
 from lintas.access import OPERATOR, connected, opened
 
 if TYPE_CHECKING:
-    from audit.checking.damage import VerificationReport
     from audit.subject_view import Reader
 
 __all__ = [
-    "VerifiedLog",
     "exchanges_about",
     "export_log",
     "first_line",
     "latest_entries",
     "one_entry",
-    "verify_whole_log",
 ]
-
-
-@dataclass(frozen=True)
-class VerifiedLog:
-    """What a walk over the log found, ready to be shown."""
-
-    whole: bool
-    fields: Mapping[str, Any]
-    lines: tuple[str, ...]
-
-
-def verify_whole_log() -> VerifiedLog:
-    """Recompute the log of this installation."""
-    from audit.checking.verification import verify_installation
-
-    with opened() as installation:
-        return described(verify_installation(installation))
-
-
-def described(report: "VerificationReport") -> VerifiedLog:
-    """A report in words and as data."""
-    fields = {
-        "intact": report.intact,
-        "entries": report.entries,
-        "tree_size": report.tree_size,
-        "checkpoints": report.checkpoints,
-        "damages": [
-            {"entry": each.index, "kind": str(each.kind), "detail": each.detail} for each in report.damages
-        ],
-        "not_proven": list(report.not_proven),
-    }
-    if report.intact:
-        first = (
-            f"[green]the log is whole[/green]: {report.entries:,} entries, {report.checkpoints:,} signed"
-            f" checkpoints, the last over {report.signed_size:,} entries"
-        )
-        missing = (f"  [dim]not proven: {each}[/dim]" for each in report.not_proven)
-        return VerifiedLog(True, fields, (first, *missing))
-    lines = [f"[bold red]the log was changed[/bold red]: {report.first}"]
-    lines += [f"  {each}" for each in report.damages[1:10]]
-    return VerifiedLog(False, fields, tuple(lines))
 
 
 def one_entry(entry: str) -> Mapping[str, Any]:

@@ -99,7 +99,9 @@ def classify(placements: Sequence[tuple[int, int | None]]) -> list[Damage]:
     return [Damage(index, DamageKind.ENTRIES_REORDERED, detail), *edited]
 
 
-def what_is_not_proven(size: int, signed: int, behind: Standing | None, minimum: int) -> tuple[str, ...]:
+def what_is_not_proven(
+    size: int, signed: int, behind: Standing | None, minimum: int, taken: Taken | None = None
+) -> tuple[str, ...]:
     """What a walk without findings leaves open.
 
     Args:
@@ -107,6 +109,7 @@ def what_is_not_proven(size: int, signed: int, behind: Standing | None, minimum:
         signed: how many of them stand under a signed checkpoint.
         behind: which witnesses stand behind it, where a policy was given.
         minimum: the first entry that was not pruned.
+        taken: what was taken from an earlier walk.
     """
     witnesses = behind.independent if behind is not None else 0
     if behind is None or not (witnesses and behind.quorum_met):
@@ -117,6 +120,10 @@ def what_is_not_proven(size: int, signed: int, behind: Standing | None, minimum:
         missing.append(f"entries {signed} to {size - 1} stand under no checkpoint yet")
     if minimum:
         missing.append(f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked")
+    if taken:
+        missing.append(
+            f"that entries 0 to {taken.size - 1} are still as they were, and none stands again later"
+        )
     missing.append("whether everything that happened was logged")
     return tuple(missing)
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint
 from audit.checkpoints.notes import VerifierKey
-from audit.errors import LogDamaged, LogForked, ProofError
+from audit.errors import LogFileMissing, LogForked, ProofError
 from audit.tree.merkle import verify_consistency
 from audit.tree.tiles import TileReader, consistency_proof
-from foundation.errors import FixSource, Refused
 from foundation.files import write_private
 
 __all__ = ["FollowedLog"]
@@ -51,20 +50,34 @@ class FollowedLog:
         Raises:
             NoteInvalid: When it is not a checkpoint of this log.
             LogForked: When it and the one kept cannot both be heads of one log.
+            LogDamaged: When a tile has not the length that it must have.
+            LintasError: Whatever `tiles` raises; a log that cannot be read has not been forked, and nothing
+                is kept.
         """
         shown, seen = open_checkpoint(note, self.keys), self.seen()
-        if seen is not None:
-            smaller, larger = sorted((seen, shown), key=lambda each: each.size)
-            if seen.origin != shown.origin or not _goes_on(smaller, larger, tiles):
-                raise LogForked(
-                    f"The log shows a tree of {shown.size} entries that contradicts the one of {seen.size}"
-                    " entries seen before.",
-                    why="Two histories were signed under one key: a fork, a rollback or a restored backup.",
-                    remedy="Keep both checkpoints, believe no receipt of this log, and make them public.",
-                )
+        if seen is not None and not _agree(seen, shown, tiles):
+            raise LogForked(
+                f"The log shows a tree of {shown.size} entries that contradicts the one of {seen.size}"
+                " entries seen before.",
+                why="Two histories were signed under one key: a fork, a rollback or a restored backup.",
+                remedy="Keep both checkpoints, believe no receipt of this log, and make them public.",
+                shown=shown.size,
+                seen=seen.size,
+            )
         if seen is None or shown.size > seen.size:
             write_private(self.file, note.encode(), 0o644)
         return shown
+
+
+def _agree(seen: Checkpoint, shown: Checkpoint, tiles: TileReader) -> bool:
+    """Whether both can be heads of one log. Tiles of a tree that it signed are the log's to show."""
+    smaller, larger = sorted((seen, shown), key=lambda each: each.size)
+    try:
+        return seen.origin == shown.origin and _goes_on(smaller, larger, tiles)
+    except LogFileMissing:
+        if shown.size < seen.size:
+            return False  # it went back, and has not even the tiles of what it signed before
+        raise
 
 
 def _goes_on(smaller: Checkpoint, larger: Checkpoint, tiles: TileReader) -> bool:
@@ -73,6 +86,6 @@ def _goes_on(smaller: Checkpoint, larger: Checkpoint, tiles: TileReader) -> bool
     try:
         proof = consistency_proof(tiles, smaller.size, larger.size)
         verify_consistency(smaller.size, larger.size, proof, smaller.root, larger.root)
-    except (ProofError, LogDamaged, FixSource, Refused):  # a log that cannot show its tiles proves nothing
+    except ProofError:
         return False
     return True

@@ -7,7 +7,7 @@ come from (a database, files, a server) is the caller's part.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from audit.checking.damage import Damage, DamageKind, classify
@@ -51,6 +51,7 @@ class TreeWalk:
     Attributes:
         roots: the signed roots, by tree size.
         findings: what was found.
+        elsewhere: sizes whose roots were kept elsewhere, and are not among the log's own checkpoints.
         frontier: the tree over the leaves so far.
         proven: size of the last signed tree that was reached.
         gap: whether an entry was missing, so that later ones have no certain place.
@@ -60,6 +61,7 @@ class TreeWalk:
 
     roots: Mapping[int, bytes]
     findings: Findings
+    elsewhere: Set[int] = frozenset()
     frontier: Frontier = field(default_factory=Frontier)
     proven: int = 0
     gap: bool = False
@@ -163,6 +165,11 @@ class TreeWalk:
                 detail = "the leaf in the tile is not the one that was signed"
                 self.findings.report(misplaced[0][0], DamageKind.TILE_EDITED, detail)
                 self._misplaced = self._misplaced[len(misplaced) :]
-        elif not misplaced and not self.findings.has(DamageKind.HISTORY_REWRITTEN):
+        elif misplaced or self.findings.has(DamageKind.HISTORY_REWRITTEN):
+            return
+        elif size in self.elsewhere:
+            detail = f"the tree of {size} entries was another one when it was seen last"
+            self.findings.report(size, DamageKind.HISTORY_REWRITTEN, detail)
+        else:
             detail = f"the entries from here to {size - 1} do not lead to the root that was signed"
             self.findings.report(self.proven, DamageKind.HISTORY_REWRITTEN, detail)

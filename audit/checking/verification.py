@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from audit.checking.beside_entries import BesideEntries
-from audit.checking.damage import Damage, DamageKind, Taken, VerificationReport
+from audit.checking.damage import Damage, DamageKind, Taken, VerificationReport, what_is_not_proven
 from audit.checking.kept_progress import Begin, KeptProgress, Reached, roots_digest, take_up
 from audit.checking.stored_entries import next_tile, read_tiles
 from audit.checking.tree_walk import Findings, TreeWalk
@@ -92,6 +92,7 @@ def verify_log(
         roots: dict[int, bytes] = {}
         findings = Findings()
         stored = _read_checkpoints(connection, keys, roots, findings)
+        own = set(roots)
         behind = _read_cosigned(connection, keys, policy, roots, findings)
         for checkpoint in seen:
             _require_seen(roots, findings, checkpoint)
@@ -99,20 +100,22 @@ def verify_log(
         size = _one(connection, "SELECT tree_size FROM audit.log_state")
         minimum = _one(connection, "SELECT minimum_index FROM audit.retention_state")
         tiles = DatabaseTiles(connection)
-        taken = take_up(kept, begin, roots, tiles, findings, minimum=minimum)
-        walk = _Walk(connection, TreeWalk(roots, findings), BesideEntries(findings), minimum, kept, signed)
-        walk.begin(taken)
+        reached = take_up(kept, begin, roots, tiles, findings, minimum=minimum)
+        tree = TreeWalk(roots, findings, roots.keys() - own)
+        walk = _Walk(connection, tree, BesideEntries(findings), minimum, kept, signed)
+        walk.begin(reached)
         walk.run(progress or (lambda _done, _total: None))
         walk.finish(max(size, max(roots, default=0)))
+    taken = Taken(reached.size, reached.at) if reached else None
     return VerificationReport(
         entries=walk.entries,
         tree_size=size,
         checkpoints=stored,
         signed_size=signed,
         damages=findings.in_order(),
-        not_proven=_not_proven(size, signed, behind, minimum),
+        not_proven=what_is_not_proven(size, signed, behind, minimum, taken),
         minimum_index=minimum,
-        taken=Taken(taken.size, taken.at) if taken else None,
+        taken=taken,
     )
 
 
@@ -274,17 +277,3 @@ def _require_seen(roots: dict[int, bytes], findings: Findings, seen: Checkpoint)
 def _one(connection: psycopg.Connection[Any], query: Any) -> int:
     row = connection.execute(query).fetchone()
     return int(row[0]) if row and row[0] is not None else 0
-
-
-def _not_proven(size: int, signed: int, behind: Standing | None, minimum: int) -> tuple[str, ...]:
-    witnesses = behind.independent if behind is not None else 0
-    if behind is None or not (witnesses and behind.quorum_met):
-        missing = [f"self-consistent only: {witnesses} independent witnesses"]
-    else:
-        missing = [f"that witnesses saw more than {behind.checkpoint.size} entries ({behind})"]
-    if signed < size:
-        missing.append(f"entries {signed} to {size - 1} stand under no checkpoint yet")
-    if minimum:
-        missing.append(f"what entries 0 to {minimum - 1} said: of what was pruned only hashes are checked")
-    missing.append("whether everything that happened was logged")
-    return tuple(missing)

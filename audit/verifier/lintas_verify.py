@@ -293,9 +293,9 @@ def name_entry(wrong: int | None, proven: int, size: int) -> str:
 
 
 def name_count(wrong: int | None, first: int, count: int, width: int) -> str:
-    """What is false about a bundle that holds fewer or more entries than its tile."""
+    """What is false about a bundle with fewer or more entries than its tile."""
     if wrong is not None:
-        return f"entry {wrong} is not the one that was logged, and its bundle has {count} entries, not {width}"
+        return f"{name_entry(wrong, 0, 0)} (its bundle has {count} entries, not {width})"
     if count < width:
         return f"entry {first + count} is missing from its bundle"
     return f"entry {first + width} was added: the tree has no place for it"

@@ -17,8 +17,9 @@ from lintas.commands import (
     searching,
     streams,
     timestamps,
+    verifying,
 )
-from lintas.output import AsJson, console, print_fields, print_json, print_rows
+from lintas.output import AsJson, print_fields, print_rows
 
 __all__ = ["register"]
 
@@ -26,7 +27,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(no_args_is_help=True, help="Verify, prove and read the transparency log.")
-    group.command("verify")(verify)
+    verifying.add_to(group)
     group.command("show")(show)
     group.command("subject")(subject)
     group.command("export")(export)
@@ -42,21 +43,6 @@ def register(app: typer.Typer) -> None:
     forks.add_to(group)
     timestamps.add_to(group)
     app.add_typer(group, name="audit", rich_help_panel="Trust")
-
-
-def verify(as_json: AsJson = False) -> None:
-    """Recompute the whole log: entries, tree, tiles and checkpoints; name the first that is wrong."""
-    from lintas.log_view import verify_whole_log
-
-    report = verify_whole_log()
-    if as_json:
-        print_json(report.fields)
-    else:
-        out = console()
-        for line in report.lines:
-            out.print(line, soft_wrap=True)
-    if not report.whole:
-        raise typer.Exit(70)
 
 
 def show(

@@ -112,7 +112,7 @@ DAMAGES = {
     "leaf tile": (lambda d: flip(d / "tile/0/001"), "the tile with entry 259 was changed"),
     "upper tile": (lambda d: flip(d / "tile/1/000.p/2", 0), "tile 0 of level 1"),
     "short tile": (lambda d: (d / "tile/0/000").write_bytes(b"x" * 32), "does not hold 256 hashes"),
-    "cut bundle": (lambda d: (d / "tile/entries/000").write_bytes(b"\0"), "does not hold 256 whole"),
+    "cut bundle": (lambda d: (d / "tile/entries/000").write_bytes(b"\0"), "entry 0 is not the one"),
     "checkpoint": (lambda d: flip(d / "checkpoint", 40), ""),
     "old checkpoint": (lambda d: flip(d / "checkpoints/300", 40), ""),
     "rolled back": (

@@ -1,11 +1,19 @@
 """Verification names the first bad entry and the kind of damage, for every class of tampering."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import EntryDraft, EntryKind, append_many
+from audit.checking import verification
 from audit.checking.damage import DamageKind
+from audit.checking.kept_progress import Begin, KeptProgress
 from audit.checking.repeated import LeavesSeen
 from audit.checking.tree_walk import Findings, TreeWalk
 from audit.checking.verification import verify_installation
@@ -113,6 +121,49 @@ CASES = {
         150,
         DamageKind.SEALED_DROPPED,
     ),
+    "sealed rows swapped": (
+        [
+            "UPDATE audit.sealed s SET blob = o.blob FROM audit.sealed o"
+            f" WHERE s.entry_id = {ID_OF.format(100)} AND o.entry_id = {ID_OF.format(150)}"
+            f" OR s.entry_id = {ID_OF.format(150)} AND o.entry_id = {ID_OF.format(100)}"
+        ],
+        100,
+        DamageKind.SEALED_EDITED,
+    ),
+    "a sealed row beside an entry that names none": (
+        [f"INSERT INTO audit.sealed VALUES ({ID_OF.format(33)}, 'more')"],
+        33,
+        DamageKind.SEALED_EDITED,
+    ),
+    "a search column filled that the entry leaves out": (
+        ["UPDATE audit.entries SET purpose = '' WHERE entry_index = 9"],
+        9,
+        DamageKind.SEARCH_COLUMN_EDITED,
+    ),
+    "a value moved over the border between two columns": (
+        [
+            "UPDATE audit.entries SET consumer = consumer || E'\\x1f', purpose = NULL, outcome = '=denied'"
+            " WHERE entry_index = 11"
+        ],
+        11,
+        DamageKind.SEARCH_COLUMN_EDITED,
+    ),
+    "an id changed in its column": (
+        ["UPDATE audit.entries SET entry_id = gen_random_uuid() WHERE entry_index = 50"],
+        50,
+        DamageKind.SEARCH_COLUMN_EDITED,
+    ),
+    "an entry replaced by something that is no entry": (
+        ["UPDATE audit.entries SET entry = '[1]' WHERE entry_index = 300"],
+        300,
+        DamageKind.ENTRY_EDITED,
+    ),
+    "an entry replaced by bytes that are no text": (
+        ["UPDATE audit.entries SET entry = '\\xff00' WHERE entry_index = 300"],
+        300,
+        DamageKind.ENTRY_EDITED,
+    ),
+    "an entry inserted far beyond the end": ([COPY.format(2**21 + 5)], 600, DamageKind.ENTRY_DROPPED),
     "a bit of a leaf tile flipped": (
         [FLIP.format(0, 64) + " AND tile_index = 1"],
         258,
@@ -205,3 +256,73 @@ def test_a_leaf_is_repeated_exactly_when_it_stood_there_before(entries, start):
     if found is not None:
         assert leaves[found[0] - start] == leaves[found[1] - start]
         assert start <= found[1] < found[0]
+
+
+# --- going on -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(verification, "_TILES_AT_ONCE", 1)
+    return KeptProgress(tmp_path / "progress", b"k" * 32, "the log", seconds=0)
+
+
+def killed_after_one_step(log, kept):
+    """Verify in another process, and kill it (SIGKILL) after its first tile."""
+    process = Path(__file__).with_name("verifying_process.py")
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, **log.settings.as_environment(), "PYTHONPATH": str(root)}
+    command = [sys.executable, str(process), str(kept.file)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        done = running.stdout.readline()
+        running.send_signal(signal.SIGKILL)
+    return int(done)
+
+
+def test_a_walk_that_was_killed_goes_on_where_it_stopped(log, kept):
+    assert killed_after_one_step(log, kept) == 256
+    tamper(log, EDIT + " WHERE entry_index = 300")
+    report = verify_installation(log, kept=kept)
+    assert (report.first.index, report.taken.size, report.entries) == (300, 256, COUNT - 256)
+    assert "not again now" in str(report.taken)
+    again = verify_installation(log, kept=kept)
+    assert again.first.index == 300, "what was wrong is met again"
+    whole = verify_installation(log, kept=kept, begin=Begin.START)
+    assert (whole.entries, whole.taken) == (COUNT, None)
+
+
+def test_only_what_is_new_is_walked_when_asked(log, kept):
+    assert verify_installation(log, kept=kept).entries == COUNT
+    report = verify_installation(log, kept=kept, begin=Begin.LAST)
+    assert (report.intact, report.taken.size, report.entries) == (True, 512, COUNT - 512)
+    assert verify_installation(log, kept=kept).entries == COUNT, "without being asked, everything is"
+
+
+def test_sealed_rows_are_counted_over_both_walks(log, kept):
+    killed_after_one_step(log, kept)
+    tamper(log, f"INSERT INTO audit.sealed VALUES ({ID_OF.format(333)}, 'more')")
+    assert verify_installation(log, kept=kept).first.index == 333
+
+
+def test_a_database_rolled_back_behind_what_was_walked_is_found(log, kept):
+    verify_installation(log, kept=kept)
+    tamper(
+        log,
+        "DELETE FROM audit.entries WHERE entry_index >= 400",
+        "DELETE FROM audit.checkpoints WHERE tree_size > 400",
+        "UPDATE audit.tiles SET hashes = substr(hashes, 1, 144 * 32) WHERE level = 0 AND tile_index = 1",
+        "DELETE FROM audit.tiles WHERE level = 0 AND tile_index = 2",
+        "UPDATE audit.tiles SET hashes = substr(hashes, 1, 32) WHERE level = 1",
+    )
+    (log.home / "log" / f"{log.settings.database_name}.checkpoint").unlink()
+    for begin in Begin:
+        first = verify_installation(log, kept=kept, begin=begin).first
+        assert (first.index, first.kind) == (400, DamageKind.TAIL_TRUNCATED)
+
+
+def test_a_changed_progress_hides_no_damage(log, kept):
+    verify_installation(log, kept=kept)
+    kept.file.write_text(kept.file.read_text().replace('"size": 512', '"size": 511'))
+    tamper(log, EDIT + " WHERE entry_index = 300")
+    damages = verify_installation(log, kept=kept, begin=Begin.LAST).damages
+    assert [damage.kind for damage in damages][:2] == [DamageKind.PROGRESS_FALSE, DamageKind.ENTRY_EDITED]

@@ -85,7 +85,7 @@ def test_a_portal_that_has_seen_a_checkpoint_believes_no_log_that_was_put_in_its
     kept = (tmp_path / "seen").read_text()
     with city.installation.database.admin(city.installation.settings.database_name) as connection:
         connection.execute(
-            "TRUNCATE audit.entries, audit.tiles, audit.checkpoints;"
+            "TRUNCATE audit.entries, audit.tiles, audit.checkpoints CASCADE;"
             "UPDATE audit.log_state SET tree_size = 0, frontier = ''"
         )
     (city.installation.home / "log" / f"{city.installation.settings.database_name}.checkpoint").unlink()
