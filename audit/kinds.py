@@ -74,6 +74,7 @@ class EntryKind(StrEnum):
     STREAM_CHANGED = "stream.changed"
     ATTENTION_FLAGGED = "attention.flagged"
     ATTENTION_JUDGED = "attention.judged"
+    ATTENTION_SET_ASIDE = "attention.set-aside"
     ATTENTION_RELATED = "attention.related"
     KEY_ADDED = "key.added"
     KEY_ROLLED = "key.rolled"
@@ -615,6 +616,14 @@ KINDS: Mapping[EntryKind, KindRule] = {
         officer="pseudonym of the officer concerned",
         threshold="from which on the rule flags this again, in thousandths; missing when nothing was learned",
         until="until when that holds",
+    ),
+    EntryKind.ATTENTION_SET_ASIDE: _rule(
+        "entries that could not be read were set aside by the watch over access, which went on",
+        "actor",
+        frozenset(),
+        entries="number of entries set aside",
+        first="number of the first of them",
+        last="number of the last of them",
     ),
     EntryKind.ATTENTION_RELATED: _rule(
         "it was noted, or taken back, whose record an officer should not look up: their own or a relative's",

@@ -130,6 +130,8 @@ class Status:
     """Sources that were asked live in the last day, and nobody saw the end of it."""
     flags: int = 0
     """What the rules that watch access flagged and no auditor has judged."""
+    set_aside: int = 0
+    """Entries that the watch over access could not read."""
     witnessing: Witnessing = field(default_factory=Witnessing)
     timestamping: Timestamping = field(default_factory=Timestamping)
 
@@ -156,6 +158,9 @@ class Status:
             found.append(Trouble(f"{self.notices.dead:,} notices were given up", "lintas notices list"))
         if self.flags:
             found.append(Trouble(f"{self.flags:,} flags wait for an auditor", "lintas audit attention list"))
+        if self.set_aside:
+            what = f"{self.set_aside:,} entries are damaged: nobody watches the access they tell of"
+            found.append(Trouble(what, "lintas audit verify"))
         if self.unfinished_lookups:
             what = f"{self.unfinished_lookups:,} live look-ups have no completion in the log"
             found.append(Trouble(what, "lintas lookups unfinished"))
@@ -182,6 +187,7 @@ class Status:
             "streams": self.streams,
             "unfinished_lookups": self.unfinished_lookups,
             "flags": self.flags,
+            "set_aside": self.set_aside,
             "witnessing": self.witnessing,
             "timestamping": self.timestamping,
         }
@@ -204,6 +210,7 @@ def gather(installation: "Installation") -> Status:
             streams=_streams(connection),
             unfinished_lookups=_unfinished_lookups(connection),
             flags=_flags(connection),
+            set_aside=_set_aside(connection),
             witnessing=witnessing(connection),
             timestamping=timestamping(connection, installation.settings),
         )
@@ -287,6 +294,11 @@ def _notices(connection: "Connection[Any]") -> NoticeStatus:
 
 def _flags(connection: "Connection[Any]") -> int:
     row = connection.execute("SELECT count(*) FROM audit.attention_flag WHERE state = 'open'").fetchone()
+    return row[0] if row else 0
+
+
+def _set_aside(connection: "Connection[Any]") -> int:
+    row = connection.execute("SELECT count(*) FROM audit.attention_set_aside").fetchone()
     return row[0] if row else 0
 
 

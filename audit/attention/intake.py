@@ -2,11 +2,12 @@
 
 Invariant: an entry is taken up once, with the position, in one transaction. Facts hold what entries say and
 the keyed index of subjects; when a subject leaves that index (erasure, retention), the facts go with it.
+An entry that cannot be read stops nobody: it is set aside, and said so, and the next one is taken up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,9 +17,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from audit import entry as entries
-from foundation import clock
+from foundation import clock, telemetry
+from foundation.errors import LintasError
 
 __all__ = ["KEPT_FOR", "LOCAL", "Taken", "take_up"]
+
+log = telemetry.logger(__name__)
 
 LOCAL = ZoneInfo("Asia/Jakarta")
 KEPT_FOR = timedelta(days=60)
@@ -57,6 +61,12 @@ SELECT i.index_key, i.entry_id, a.entry_index
    AND a.entry_index BETWEEN %(since)s AND %(until)s AND a.is_access
 ON CONFLICT DO NOTHING
 """
+_SET_ASIDE = """
+INSERT INTO audit.attention_set_aside (entry_index, problem, set_aside_at) VALUES (%s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+_UNREADABLE = (LintasError, ValueError, TypeError, KeyError, AttributeError, OverflowError, StopIteration)
+_UNWRITABLE = (psycopg.DataError, psycopg.IntegrityError, TypeError, ValueError, AttributeError)
 _FORGET = """
 WITH old AS (DELETE FROM audit.attention_access WHERE at < %(before)s RETURNING entry_index)
 DELETE FROM audit.attention_subject WHERE entry_index IN (SELECT entry_index FROM old)
@@ -69,6 +79,8 @@ class Taken:
 
     since: int
     until: int
+    set_aside: tuple[int, ...] = ()
+    """Entries that could not be read: damaged, or changed behind the log's back."""
 
     @property
     def is_nothing(self) -> bool:
@@ -109,21 +121,57 @@ def take_up(connection: psycopg.Connection[Any], limit: int, is_working_day: Cal
     """
     since = _one(connection, _POSITION)
     until = max(since, min(since + limit, _one(connection, _SIZE)))
-    rows = connection.execute(_READ, (since, until)).fetchall()
-    found = (_fact(index, entry_id, encoded, is_working_day) for index, entry_id, encoded in rows)
-    facts = [fact for fact in found if fact is not None]
+    facts, unreadable = [], {}
+    for index, entry_id, encoded in connection.execute(_READ, (since, until)).fetchall():
+        try:
+            fact = _fact(index, entry_id, encoded, is_working_day)
+        except _UNREADABLE as error:
+            unreadable[index] = type(error).__name__
+        else:
+            facts += [fact] if fact is not None else []
+    refused = _write(connection, facts)
+    facts = [fact for fact in facts if fact.entry_index not in refused]
     if facts:
-        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(_TYPES)
-            for fact in facts:
-                copy.write_row(astuple(fact))
         ids = [fact.entry_id for fact in facts]
         window = {"lowest": min(ids), "highest": max(ids), "since": since, "until": until}
         connection.execute(_SUBJECTS, window)
         newest = min(clock.now(), max(fact.at for fact in facts))  # a clock far ahead forgets nothing
         connection.execute(_FORGET, {"before": newest - KEPT_FOR})
     connection.execute("UPDATE audit.attention_state SET position = %s", (until,))
-    return Taken(since, until)
+    return Taken(since, until, _set_aside(connection, unreadable | refused))
+
+
+def _write(connection: psycopg.Connection[Any], facts: Sequence[_Access]) -> dict[int, str]:
+    """Write facts; where the table refuses them, one by one, so that only what it refuses is left out."""
+    try:
+        with connection.transaction():
+            _copy(connection, facts)
+        return {}
+    except _UNWRITABLE as error:
+        if len(facts) == 1:
+            return {facts[0].entry_index: type(error).__name__}
+    refused: dict[int, str] = {}
+    for fact in facts:
+        refused |= _write(connection, [fact])
+    return refused
+
+
+def _copy(connection: psycopg.Connection[Any], facts: Sequence[_Access]) -> None:
+    if facts:
+        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.set_types(_TYPES)
+            for fact in facts:
+                copy.write_row(astuple(fact))
+
+
+def _set_aside(connection: psycopg.Connection[Any], problems: Mapping[int, str]) -> tuple[int, ...]:
+    now = clock.now()
+    for index, problem in sorted(problems.items()):
+        connection.execute(_SET_ASIDE, (index, problem, now))
+        log.error("attention.set_aside", entry=index, problem=problem)
+    if problems:
+        telemetry.count("lintas.audit.set_aside", len(problems))
+    return tuple(sorted(problems))
 
 
 def _one(connection: psycopg.Connection[Any], query: str) -> int:
@@ -158,7 +206,7 @@ def _fact(
         who=_first([officer and f"officer:{officer}", _system(data)]),
         is_officer=officer is not None,
         purpose=data.get("purpose") or "",
-        has_case=details.get("case") if is_answer else None,
+        has_case=_yes_or_no(details.get("case")) if is_answer else None,
         local_day=local.date(),
         weekday=OFF_DAY if is_off else local.weekday(),
         hour=local.hour,
@@ -171,6 +219,12 @@ def _fact(
 
 def _system(data: Mapping[str, Any]) -> str:
     return f"system:{data.get('system') or data.get('provider') or data.get('actor') or 'lintas'}"
+
+
+def _yes_or_no(value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError("neither yes nor no")
+    return value
 
 
 def _first(found: Iterable[str | None]) -> str:

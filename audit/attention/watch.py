@@ -20,7 +20,7 @@ import psycopg
 from audit.attention.intake import Taken, take_up
 from audit.attention.rules import RULES, Rule
 from audit.entry import EntryDraft, EntryKind
-from audit.log import append_many
+from audit.log import append, append_many
 from foundation import clock, telemetry
 from foundation.database import Role, translated
 
@@ -151,6 +151,8 @@ class Watch:
             if held is None or not held[0]:
                 return Taken(0, 0)
             taken = take_up(connection, self._batch, self._is_working_day)
+            if taken.set_aside:
+                append(connection, _told_aside(taken))
             earliest = connection.execute(_FROM, (taken.since,)).fetchone()
             if not taken.is_nothing and earliest is not None and earliest[0] is not None:
                 drafts = [
@@ -233,6 +235,12 @@ def _threshold_for(
     lessons = [learned.get((found.agency, found.who, purpose)) for purpose in {found.purpose, ""}]
     held = [(each.learned_at, each) for each in lessons if each is not None and each.learned_at is not None]
     return max(held, key=lambda pair: pair[0])[1] if held else _Threshold(rule.threshold)
+
+
+def _told_aside(taken: Taken) -> EntryDraft:
+    first, last = taken.set_aside[0], taken.set_aside[-1]
+    details = {"entries": len(taken.set_aside), "first": first, "last": last}
+    return EntryDraft(kind=EntryKind.ATTENTION_SET_ASIDE, actor=ACTOR, details=details)
 
 
 def _draft(rule: Rule, found: _Candidate, values: Mapping[str, Any], flag: UUID, state: str) -> EntryDraft:

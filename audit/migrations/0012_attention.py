@@ -46,6 +46,14 @@ CREATE TABLE audit.attention_state (
 );
 INSERT INTO audit.attention_state (position) VALUES (0);
 
+CREATE TABLE audit.attention_set_aside (
+    entry_index  bigint PRIMARY KEY,
+    problem      text NOT NULL,
+    set_aside_at timestamptz NOT NULL
+);
+COMMENT ON TABLE audit.attention_set_aside IS
+    'Entries that the watch could not read, so that nothing is said about the access they tell of';
+
 CREATE TABLE audit.attention_access (
     entry_index bigint PRIMARY KEY,
     entry_id    uuid NOT NULL UNIQUE,
@@ -148,6 +156,8 @@ COMMENT ON TABLE audit.attention_lesson IS
 GRANT SELECT ON audit.subject_index TO lintas_monitor;
 GRANT INSERT ON audit.outbox, audit.sealed, audit.subject_index TO lintas_monitor;
 GRANT SELECT, UPDATE ON audit.attention_state TO lintas_monitor;
+GRANT SELECT, INSERT ON audit.attention_set_aside TO lintas_monitor;
+GRANT SELECT ON audit.attention_set_aside TO lintas_auditor, lintas_steward;
 GRANT SELECT, INSERT, DELETE ON audit.attention_access, audit.attention_subject TO lintas_monitor;
 GRANT SELECT ON audit.attention_related, audit.attention_lesson TO lintas_monitor;
 GRANT SELECT, INSERT ON audit.attention_flag, audit.attention_flag_entry TO lintas_monitor;
@@ -165,7 +175,8 @@ GRANT SELECT (flag_id, rule, state, flagged_at) ON audit.attention_flag TO linta
 
 _DOWN = """
 DROP TABLE audit.attention_lesson, audit.attention_flag_entry, audit.attention_flag, audit.attention_related,
-    audit.attention_subject, audit.attention_access, audit.attention_state, audit.stream;
+    audit.attention_subject, audit.attention_access, audit.attention_set_aside, audit.attention_state,
+    audit.stream;
 DROP INDEX audit.subject_index_entry;
 REVOKE ALL ON audit.outbox, audit.sealed, audit.subject_index FROM lintas_monitor;
 REVOKE ALL ON audit.entries, audit.checkpoints, audit.log_state FROM lintas_monitor;

@@ -18,6 +18,7 @@ from benchmarks.attention import flagged, late_figures, teach, watch_until
 from benchmarks.practice_accesses import Imagination, figures, write
 from foundation import clock
 from foundation.database import Role
+from lintas.status import gather
 from verification.working_days import is_working_day
 
 READER = Reader(actor="auditor-01", reason="test")
@@ -310,3 +311,51 @@ def test_the_monitor_cannot_judge_and_the_auditor_cannot_flag(office):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(statement)
                 connection.rollback()
+
+
+DAMAGES = {
+    "no JSON": b"not an entry",
+    "no time": b'{"kind":"exchange.answered"}',
+    "a moment that is none": b'{"kind":"exchange.answered","time":"yesterday"}',
+    "a list for details": b'{"kind":"exchange.answered","time":"2026-01-01T00:00:00Z","details":[]}',
+    "a character that no column takes": (
+        b'{"kind":"exchange.answered","time":"2026-01-01T00:00:00Z","consumer":"a\\u0000b"}'
+    ),
+    "a number for a name": b'{"kind":"exchange.answered","time":"2026-01-01T00:00:00Z","consumer":7}',
+    "a case that is no yes or no": (
+        b'{"kind":"exchange.answered","time":"2026-01-01T00:00:00Z","details":{"case":"maybe"}}'
+    ),
+    "the end of time": b'{"kind":"exchange.answered","time":"9999-12-31T23:59:59Z"}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_entry_is_set_aside_once_and_the_watch_goes_on(office, damage):
+    office.look_up()
+    office.look_up(officer="petugas-02")
+    with office.installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute("UPDATE audit.entries SET entry = %s WHERE entry_index = 0", [damage])
+    office.watch("no-case")
+    assert [each.officer for each in office.flags()] == ["petugas-02"]
+    (told,) = office.entries("attention.set-aside")
+    assert (told["details"]["first"], told["details"]["last"], told["details"]["entries"]) == (0, 0, 1)
+    office.watch("no-case")
+    assert len(office.entries("attention.set-aside")) == 1
+    (trouble,) = [each for each in gather(office.installation).troubles if "damaged" in each.what]
+    assert (trouble.what.split()[0], trouble.next) == ("1", "lintas audit verify")
+
+
+def test_an_entry_that_bears_the_id_of_another_is_set_aside(office):
+    """Ids are unique within a partition of the log only, and somebody may have copied one."""
+    office.look_up()
+    office.watch("no-case")
+    office.look_up(keys(), keys())
+    with office.installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute(
+            "UPDATE audit.attention_access SET entry_id ="
+            " (SELECT entry_id FROM audit.entries WHERE kind = 'exchange.answered' OFFSET 1 LIMIT 1)"
+        )
+    office.watch("no-case")
+    (told,) = office.entries("attention.set-aside")
+    assert told["details"]["entries"] == 1
+    assert sum(each.entries for each in office.flags()) == 2
