@@ -166,6 +166,19 @@ class Settings(BaseSettings):
             " the log within 30 seconds."
         ),
     )
+    log_sink: Path | None = Field(
+        None,
+        description=(
+            "Folder in another failure domain into which every entry of the log is copied, append-only;"
+            " it must exist. Default: no copy."
+        ),
+    )
+    log_sink_required: bool = Field(
+        False,
+        description=(
+            "Sign nothing that does not stand in that copy, and stop exchanges while it cannot be written."
+        ),
+    )
     witness_directory: Path | None = Field(
         None, description="Folder of a witness that `lintas up` runs beside the bus. Default: none runs."
     )
@@ -248,6 +261,7 @@ class Settings(BaseSettings):
         "contracts",
         "services",
         "log_policy",
+        "log_sink",
         "witness_ca_file",
         "timestamp_authorities",
         "witness_directory",

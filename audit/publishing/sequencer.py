@@ -23,8 +23,9 @@ from audit.checkpoints.keys import log_private_key
 from audit.errors import LogDamaged
 from audit.publishing.published import PublishedCheckpoint
 from audit.publishing.publisher import Publisher
+from audit.sink.following import Sink
 from audit.tree.merkle import HASH_SIZE, Frontier
-from audit.tree.tiles import grow, right_edge
+from audit.tree.tiles import DatabaseTiles, grow, right_edge, tree_root
 from foundation import clock, telemetry
 from foundation.database import Role
 from foundation.errors import RetryLater
@@ -85,6 +86,7 @@ class Sequencer:
         self._published = PublishedCheckpoint.of(installation)
         self._publisher = Publisher(installation)
         self._acceptance = self._say_nothing_yet()
+        self._sink: Sink | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._signed_size: int | None = None
         self._signed_at = 0.0
@@ -117,6 +119,8 @@ class Sequencer:
                 self.close()
                 stop.wait(STANDBY_SECONDS / 2)
         self._publisher.stop()
+        if self._sink is not None:
+            self._sink.stop()
         with suppress(psycopg.OperationalError, RetryLater):
             if self._connection is not None:
                 self.settle()
@@ -147,6 +151,8 @@ class Sequencer:
             total += drained
             if drained < self._limit:
                 break
+        if self._connection is not None and self._needs_copy:
+            self._step(sign=True)  # what the step before has copied
         if self._connection is not None and not self._publisher.runs:
             self._publisher.publish()
         return total
@@ -154,6 +160,9 @@ class Sequencer:
     def close(self) -> None:
         """Give up the lock and the connection."""
         self._publisher.close()
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = None
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
@@ -190,6 +199,11 @@ class Sequencer:
                 raise LogDamaged(f"The tree has {size} leaves, but a checkpoint of {signed} was signed.")
             self._published.refuse_rollback(connection)
             self._publisher.confirm(connection)
+            self._sink = Sink.of(self._installation)
+            if self._sink is not None:
+                self._sink.confirm(connection)
+            else:
+                connection.execute("DELETE FROM audit.sink")
         except Exception:
             self.close()
             raise
@@ -198,6 +212,8 @@ class Sequencer:
         self._acceptance = self._say_nothing_yet()
         if self._running:
             self._publisher.start()
+            if self._sink is not None:
+                self._sink.start()
         log.info("sequencer_leads", tree_size=size, signed_size=signed)
 
     def _say_nothing_yet(self) -> Acceptance:
@@ -208,9 +224,12 @@ class Sequencer:
         connection = self._connection
         assert connection is not None
         self._publisher.refuse_fork()
-        note: str | None = None
+        signed: Checkpoint | None = None
         with connection.transaction():
             size, frontier = _read_state(connection)
+            if self._sink is not None:
+                self._sink.refuse_contradiction()
+                self._sink.refuse_unkept(size)
             leaves = _drain(connection, size, self._limit)
             if leaves:
                 _save_tiles(connection, size, leaves)
@@ -219,18 +238,45 @@ class Sequencer:
                     "UPDATE audit.log_state SET tree_size = %s, frontier = %s",
                     (frontier.size, frontier.to_bytes()),
                 )
-            if sign and frontier.size != self._signed_size:
-                note = self._sign(connection, frontier)
+            signed = self._due(connection, frontier) if sign else None
+            note = self._sign(connection, signed) if signed is not None else ""
         if leaves:
             telemetry.count("lintas.audit.sequenced", len(leaves))
-        if note is not None:
-            self._signed_size, self._signed_at = frontier.size, time.monotonic()
+        if signed is not None:
+            self._signed_size, self._signed_at = signed.size, time.monotonic()
             self._published.publish(note)
             self._publisher.offer()
+        if leaves or signed is not None:
+            self._copy(connection)
         return len(leaves)
 
-    def _sign(self, connection: psycopg.Connection[Any], frontier: Frontier) -> str:
-        checkpoint = Checkpoint(self._origin, frontier.size, frontier.root())
+    @property
+    def _needs_copy(self) -> bool:
+        """Whether nothing is signed before it stands in the copy."""
+        return self._sink is not None and self._sink.required
+
+    def _due(self, connection: psycopg.Connection[Any], frontier: Frontier) -> Checkpoint | None:
+        """The checkpoint to be signed now: of the whole tree, or of what stands in a required copy."""
+        if self._sink is None or not self._sink.required:
+            is_new = frontier.size != self._signed_size
+            return Checkpoint(self._origin, frontier.size, frontier.root()) if is_new else None
+        kept = min(self._sink.kept or 0, frontier.size)
+        if kept <= (self._signed_size or 0):
+            return None
+        return Checkpoint(self._origin, kept, tree_root(DatabaseTiles(connection), kept))
+
+    def _copy(self, connection: psycopg.Connection[Any]) -> None:
+        """Let the copy follow: beside this process's work, or now where nothing runs beside it."""
+        if self._sink is None:
+            return
+        if self._sink.runs:
+            self._sink.offer()
+        elif self._sink.required:
+            self._sink.follow(connection)
+        else:
+            self._sink.try_to_follow(connection)
+
+    def _sign(self, connection: psycopg.Connection[Any], checkpoint: Checkpoint) -> str:
         note = sign_checkpoint(checkpoint, self._key)
         connection.execute(
             "INSERT INTO audit.checkpoints (tree_size, root, note, signed_at) VALUES (%s, %s, %s, %s)",
