@@ -30,6 +30,7 @@ Refused
 ├── NotAnAuditor           the reader of the log is no registered auditor
 ├── PruningRefused         these entries cannot be pruned now, or not by this officer
 ├── UnknownEntry           no entry has this id
+│   └── EntryPruned        the entry is older than what is kept
 └── ViewUnknown            no saved view has this name
 ```
 """
@@ -39,6 +40,7 @@ from foundation.errors import FixInstallation, FixSource, IntegrityBroken, Refus
 __all__ = [
     "AccessLogInvalid",
     "CursorInvalid",
+    "EntryPruned",
     "EntryRefused",
     "ErasureRefused",
     "ExtractRefused",
@@ -153,6 +155,12 @@ class UnknownEntry(Refused):
     """No entry has this id."""
 
     code = "entry-unknown"
+
+
+class EntryPruned(UnknownEntry):
+    """The entry is older than what is kept: it was pruned, or was never there."""
+
+    code = "entry-pruned"
 
 
 class QuorumMissing(RetryLater):

@@ -15,10 +15,11 @@ import psycopg
 
 from audit import entry as entries
 from audit.entry import EntryDraft, EntryKind
-from audit.errors import SealBroken, UnknownEntry
+from audit.errors import SealBroken
 from audit.log import append
 from audit.subjects.sealing import unseal
 from audit.subjects.subject_keys import SubjectKeys
+from audit.tree.pruned_prefix import missing_entry
 
 __all__ = ["Reader", "SubjectExchange", "ViewedEntry", "exchanges_of", "scan_for", "show_entry"]
 
@@ -120,6 +121,7 @@ def show_entry(connection: psycopg.Connection[Any], entry: UUID | int, reader: R
     """One entry, by id or index; the look itself is logged.
 
     Raises:
+        EntryPruned: when it is older than what is kept (also logged).
         UnknownEntry: when there is no such entry (also logged).
     """
     column = "entry_index" if isinstance(entry, int) else "entry_id"
@@ -127,7 +129,7 @@ def show_entry(connection: psycopg.Connection[Any], entry: UUID | int, reader: R
     row = connection.execute(query, (entry,)).fetchone()
     _log_view(connection, reader, None, {"view": "entry", "entry": str(entry), "entries": 1 if row else 0})
     if row is None:
-        raise UnknownEntry("No entry has this id or index.", entry=str(entry))
+        raise missing_entry(connection, entry)
     encoded = bytes(row[1])
     return ViewedEntry(row[0], encoded, entries.parse(encoded))
 

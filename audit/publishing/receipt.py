@@ -22,10 +22,11 @@ from joserfc.jwk import OKPKey
 from audit import entry as entries
 from audit.checkpoints.notes import VerifierKey
 from audit.checkpoints.policy import Policy
-from audit.errors import NoteInvalid, ProofError, ReceiptNotReady, UnknownEntry
+from audit.errors import NoteInvalid, ProofError, ReceiptNotReady
 from audit.log import Promise
 from audit.publishing.proofs import TlogProof
 from audit.tree.merkle import leaf_hash
+from audit.tree.pruned_prefix import missing_entry
 from audit.tree.tiles import DatabaseTiles, inclusion_proof
 from foundation.keyring import KeyPair
 from foundation.signatures import ALGORITHM, compact_jws
@@ -114,13 +115,14 @@ def receipt(connection: psycopg.Connection[Any], entry_id: UUID) -> Receipt:
 
     Raises:
         ReceiptNotReady: while no checkpoint covers the entry.
+        EntryPruned: when the entry is older than what is kept.
         UnknownEntry: when no entry has this id.
     """
     row = connection.execute(_FIND, (entry_id,)).fetchone()
     if row is None and not _is_waiting(connection, entry_id):
         row = connection.execute(_FIND, (entry_id,)).fetchone()  # it may have been drained in between
         if row is None:
-            raise UnknownEntry("No entry has this id.", entry_id=str(entry_id))
+            raise missing_entry(connection, entry_id)
     if row is None or row[2] is None:
         raise ReceiptNotReady(
             "The entry is written, but no checkpoint covers it yet.",

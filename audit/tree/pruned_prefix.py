@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
-from audit.errors import LogDamaged
+from audit.errors import EntryPruned, LogDamaged, UnknownEntry
 from audit.tree.merkle import HASH_SIZE, Frontier
 from audit.tree.tiles import TILE_WIDTH
 
-__all__ = ["grow_over_pruned", "is_vouched_for", "pruned_to"]
+__all__ = ["grow_over_pruned", "is_vouched_for", "missing_entry", "pruned_to"]
 
 _TILES_AT_ONCE = 64
+_FIRST_KEPT = """
+SELECT r.minimum_index, e.entry_id FROM audit.retention_state r
+  LEFT JOIN audit.entries e ON e.entry_index = r.minimum_index
+"""
 
 
 def grow_over_pruned(
@@ -59,6 +64,29 @@ def is_vouched_for(connection: psycopg.Connection[Any], minimum: int, vouched: i
         "SELECT count(id) FROM audit.outbox WHERE kind = 'audit.pruned' AND outcome = 'pruned'"
     ).fetchone()
     return bool(row and row[0])
+
+
+def missing_entry(connection: psycopg.Connection[Any], entry: UUID | int) -> UnknownEntry:
+    """Why an entry is not there: it was pruned, as far as its index or the time in its id can tell."""
+    row = connection.execute(_FIRST_KEPT).fetchone()
+    minimum, first = (int(row[0]), row[1]) if row else (0, None)
+    if isinstance(entry, int):
+        pruned = entry < minimum
+    else:
+        # The ids of our entries begin with the time (UUID version 7).
+        pruned = first is not None and entry.version == 7 and entry.int >> 80 <= first.int >> 80
+    if not minimum or not pruned:
+        return UnknownEntry("No entry has this id or index.", entry=str(entry))
+    return EntryPruned(
+        f"The entry is not there any more: all entries before {minimum} were pruned.",
+        why="They had been kept as long as the retention says; their hashes stay."
+        if isinstance(entry, int)
+        else "Its id is of that time; whether such an entry was ever logged, only its receipt can show.",
+        remedy="A receipt that was fetched before checks as ever; whoever streams or exports the log may have"
+        " the entry.",
+        entry=str(entry),
+        minimum_index=minimum,
+    )
 
 
 def _leaves(connection: psycopg.Connection[Any], first: int, last: int) -> list[bytes]:

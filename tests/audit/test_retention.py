@@ -1,7 +1,7 @@
 """Old entries go by rule and by two stewards; what proves the rest stays, and nobody is fooled."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege
 from audit import EntryDraft, EntryKind, append_many
 from audit.checking.verification import verify_installation
 from audit.checkpoints.keys import log_verifier_keys
-from audit.errors import PruningRefused, UnknownEntry
+from audit.errors import EntryPruned, PruningRefused, UnknownEntry
 from audit.publishing.export import export_log
 from audit.publishing.receipt import receipt, verify_receipt
 from audit.publishing.sequencer import Sequencer
@@ -23,7 +23,7 @@ from audit.retention import (
     write_rules,
 )
 from audit.search import Indexer, LogFilter, counts, search
-from audit.subject_view import Reader
+from audit.subject_view import Reader, show_entry
 from audit.verifier import lintas_verify
 from foundation.database import Role
 from foundation.installation import Installation
@@ -102,8 +102,15 @@ def test_what_is_old_goes_in_whole_blocks_and_everything_else_still_holds(bus, t
     with bus.database.connect(Role.AUDITOR, autocommit=True) as connection:
         assert minimum_index(connection) == 1_280
         assert verify_receipt(str(receipt(connection, promises[1_290].entry_id)), keys).index == 1_290
-        with pytest.raises(UnknownEntry):
+        with pytest.raises(EntryPruned, match="all entries before 1280 were pruned") as gone:
             receipt(connection, promises[7].entry_id)
+        assert "A receipt that was fetched before checks as ever" in gone.value.remedy
+        with pytest.raises(EntryPruned):
+            show_entry(connection, 1_279, READER)
+        for never in (uuid4(), UUID(int=promises[1_290].entry_id.int + (60_000 << 80))):
+            with pytest.raises(UnknownEntry) as unknown:
+                receipt(connection, never)
+            assert not isinstance(unknown.value, EntryPruned)
         partitions = connection.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit.entries'::regclass"
         ).fetchall()
@@ -127,7 +134,7 @@ def test_what_is_old_goes_in_whole_blocks_and_everything_else_still_holds(bus, t
     assert (tmp_path / "log" / "minimum-index").read_text() == "1280\n"
     assert lintas_verify.main(["log", str(tmp_path / "log"), "--keys", str(tmp_path / "keys")]) == 0
     (tmp_path / "log" / "minimum-index").write_text("1024\n")
-    assert lintas_verify.main(["log", str(tmp_path / "log"), "--keys", str(tmp_path / "keys")]) == 2
+    assert lintas_verify.main(["log", str(tmp_path / "log"), "--keys", str(tmp_path / "keys")]) == 1
 
 
 def test_the_preview_says_what_would_go_and_what_is_in_the_way(bus):
