@@ -27,6 +27,7 @@ class DamageKind(StrEnum):
     CHECKPOINT_FALSE = "checkpoint false"
     HISTORY_REWRITTEN = "history rewritten"
     STATE_EDITED = "state row edited"
+    TIMESTAMP_FALSE = "timestamp false"
     PROGRESS_FALSE = "kept progress false"
 
 

@@ -16,6 +16,7 @@ import psycopg
 from audit.checking.beside_entries import BesideEntries
 from audit.checking.damage import Damage, DamageKind, Taken, VerificationReport, what_is_not_proven
 from audit.checking.kept_progress import Begin, KeptProgress, Reached, roots_digest, take_up
+from audit.checking.stamped import check_timestamps
 from audit.checking.stored_entries import next_tile, read_tiles
 from audit.checking.tree_walk import Findings, TreeWalk
 from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint
@@ -24,6 +25,8 @@ from audit.checkpoints.notes import VerifierKey
 from audit.checkpoints.policy import Policy, Standing
 from audit.errors import LogDamaged, NoteInvalid
 from audit.publishing.published import PublishedCheckpoint
+from audit.timestamps.authorities import Authority, TimestampSettings
+from audit.timestamps.errors import TimestampMisconfigured
 from audit.tree.merkle import leaf_hash
 from audit.tree.pruned_prefix import grow_over_pruned, is_vouched_for
 from audit.tree.stored_tiles import LeafTiles, first_bad_tile, leaf_tiles
@@ -51,6 +54,7 @@ def verify_installation(
     seen = PublishedCheckpoint.of(installation).seen()
     file = installation.settings.log_policy
     policy = Policy.load(file) if file is not None else None
+    authorities = _authorities(installation)
     with installation.database.connect(Role.AUDITOR, autocommit=True) as connection:
         return verify_log(
             connection,
@@ -58,6 +62,7 @@ def verify_installation(
             progress,
             seen=seen,
             policy=policy,
+            authorities=authorities,
             kept=kept,
             begin=begin,
         )
@@ -70,6 +75,7 @@ def verify_log(
     *,
     seen: Sequence[Checkpoint] = (),
     policy: Policy | None = None,
+    authorities: Sequence[Authority] = (),
     kept: KeptProgress | None = None,
     begin: Begin = Begin.INTERRUPTED,
 ) -> VerificationReport:
@@ -81,6 +87,7 @@ def verify_log(
         progress: called with (entries done, entries in all) now and then.
         seen: checkpoints kept elsewhere, already verified, that the log must contain.
         policy: which witnesses are trusted.
+        authorities: whose timestamps are trusted.
         kept: where the progress is kept, so that an interrupted walk can go on.
         begin: whether the walk begins at the start, or where an earlier one stopped.
 
@@ -106,6 +113,7 @@ def verify_log(
         walk.begin(reached)
         walk.run(progress or (lambda _done, _total: None))
         walk.finish(max(size, max(roots, default=0)))
+        stamped = check_timestamps(connection, authorities, findings)
     taken = Taken(reached.size, reached.at) if reached else None
     return VerificationReport(
         entries=walk.entries,
@@ -113,7 +121,10 @@ def verify_log(
         checkpoints=stored,
         signed_size=signed,
         damages=findings.in_order(),
-        not_proven=what_is_not_proven(size, signed, behind, minimum, taken),
+        not_proven=(
+            *what_is_not_proven(size, signed, behind, minimum, taken),
+            *stamped.not_proven(size),
+        ),
         minimum_index=minimum,
         taken=taken,
     )
@@ -277,3 +288,12 @@ def _require_seen(roots: dict[int, bytes], findings: Findings, seen: Checkpoint)
 def _one(connection: psycopg.Connection[Any], query: Any) -> int:
     row = connection.execute(query).fetchone()
     return int(row[0]) if row and row[0] is not None else 0
+
+
+def _authorities(installation: Installation) -> Sequence[Authority]:
+    """Whose timestamps are trusted here; a file that cannot be read keeps no log from being verified."""
+    file = installation.settings.timestamp_authorities
+    try:
+        return TimestampSettings.load(file).authorities if file is not None else ()
+    except TimestampMisconfigured:
+        return ()

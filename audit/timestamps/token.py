@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from audit.timestamps.authorities import Authority
 
-__all__ = ["Query", "Timestamp", "imprint_of", "open_reply", "open_token", "stamped_bytes"]
+__all__ = ["Query", "Timestamp", "imprint_of", "open_reply", "open_token", "stamped_bytes", "stated_imprint"]
 
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _GRANTED = (0, 1)  # granted, and granted with modifications: what was modified is checked like all else
@@ -129,6 +129,21 @@ def open_token(token: bytes, message: bytes, authority: Authority) -> Timestamp:
     except ValueError as error:
         raise TimestampInvalid.of(Flaw.MALFORMED, authority.name) from error
     return _verified(decoded, message, authority, None)
+
+
+def stated_imprint(token: bytes) -> bytes:
+    """What a token says that it stamps; nothing about it is verified.
+
+    Raises:
+        TimestampInvalid: when it is no token.
+    """
+    from rfc3161_client import decode_timestamp_response
+
+    try:
+        named = decode_timestamp_response(granted(sorted_token(token))).tst_info.message_imprint
+    except ValueError as error:
+        raise TimestampInvalid.of(Flaw.MALFORMED, "an authority") from error
+    return bytes(named.message)
 
 
 def _verified(

@@ -11,6 +11,11 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from audit import EntryDraft, EntryKind, append_many
+from audit.checking.damage import DamageKind
+from audit.checking.verification import verify_installation
+from audit.checkpoints.checkpoint import sign_checkpoint
+from audit.checkpoints.keys import log_private_key
+from audit.checkpoints.tree_head import Checkpoint
 from audit.publishing.export import export_log
 from audit.publishing.sequencer import Sequencer
 from audit.streaming.runner import BackOff
@@ -451,3 +456,55 @@ def test_only_the_sequencer_may_keep_tokens(stamped, server):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(statement)
                 connection.rollback()
+
+
+def one(installation, statement, *values):
+    with installation.database.admin(installation.settings.database_name) as connection:
+        connection.execute(statement, values)
+
+
+def test_verifying_the_log_verifies_its_timestamps_and_says_what_they_leave_open(stamped, installation):
+    grow(stamped)
+    assert any("no authority that is known here" in each for each in verify_installation(stamped).not_proven)
+    steps(stamped)
+    report = verify_installation(stamped)
+    assert report.intact
+    assert not any("timestamp" in each or "since when" in each for each in report.not_proven)
+    grow(stamped)
+    assert any("entries 3 to 5 exist" in each for each in verify_installation(stamped).not_proven)
+    elsewhere = verify_installation(installation)
+    assert elsewhere.intact
+    assert any("of tsa-1 are true: their roots are not known" in each for each in elsewhere.not_proven)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_checkpoint_signed_anew_by_the_real_key_does_not_fit_its_timestamp(stamped, installation, known):
+    grow(stamped)
+    steps(stamped)
+    private = log_private_key(installation)
+    other = sign_checkpoint(Checkpoint(installation.settings.log_origin, 3, b"\1" * 32), private)
+    one(stamped, "UPDATE audit.checkpoints SET note = %s, root = %s", other, b"\1" * 32)
+    report = verify_installation(stamped if known else installation)
+    assert (3, DamageKind.TIMESTAMP_FALSE) in {(each.index, each.kind) for each in report.damages}
+
+
+CHANGES = {
+    "its time": (
+        "UPDATE audit.timestamps SET generated_at = generated_at - interval '1 year'", "another time"
+    ),
+    "its bytes": (
+        "UPDATE audit.timestamps SET token = set_byte(token, octet_length(token) - 1,"
+        " get_byte(token, octet_length(token) - 1) # 1)", "is not signed by anybody",
+    ),
+    "all of it": ("UPDATE audit.timestamps SET token = decode(repeat('00', 64), 'hex')", "is no timestamp"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_stored_timestamp_that_was_changed_is_found(stamped, change):
+    grow(stamped)
+    steps(stamped)
+    statement, told = CHANGES[change]
+    one(stamped, statement)
+    (damage,) = verify_installation(stamped).damages
+    assert (damage.kind, told in damage.detail) == (DamageKind.TIMESTAMP_FALSE, True), damage
