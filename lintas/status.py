@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from foundation import clock
 from foundation.database import Role, translated
 from lintas.processes import bus_processes, practice_processes
+from lintas.sink_view import SinkState, sink_state
 from lintas.timestamp_status import Timestamping, timestamping
 from lintas.witness_status import Witnessing, witnessing
 
@@ -132,6 +133,8 @@ class Status:
     """What the rules that watch access flagged and no auditor has judged."""
     set_aside: int = 0
     """Entries that the watch over access could not read."""
+    sink: SinkState | None = None
+    """The copy of the log in another failure domain, where one is kept."""
     witnessing: Witnessing = field(default_factory=Witnessing)
     timestamping: Timestamping = field(default_factory=Timestamping)
 
@@ -149,6 +152,8 @@ class Status:
             found.append(
                 Trouble(f"{self.log.waiting:,} entries wait for their number", "lintas audit verify")
             )
+        if self.sink is not None and self.sink.problem is not None:
+            found.append(Trouble(self.sink.problem, "lintas audit sink verify"))
         found += [Trouble(each, "lintas witness list") for each in self.witnessing.problems]
         found += [Trouble(each, "lintas audit timestamps") for each in self.timestamping.problems]
         for each in self.datasets:
@@ -183,6 +188,7 @@ class Status:
             "datasets": [each.as_dict() for each in self.datasets],
             "quarantine": self.quarantine,
             "log": self.log,
+            "sink": self.sink,
             "notices": self.notices,
             "streams": self.streams,
             "unfinished_lookups": self.unfinished_lookups,
@@ -206,6 +212,7 @@ def gather(installation: "Installation") -> Status:
             datasets=_datasets(connection),
             quarantine=_causes(connection),
             log=_log(connection),
+            sink=sink_state(connection),
             notices=_notices(connection),
             streams=_streams(connection),
             unfinished_lookups=_unfinished_lookups(connection),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from foundation import clock
+from lintas.sink_view import SinkState
 from lintas.status import Causes, DatasetStatus, LogStatus, Status
 from lintas.timestamp_status import Timestamping
 from lintas.witness_status import Witnessing
@@ -34,6 +35,7 @@ def print_status(out: "Console", status: Status) -> None:
     _datasets(out, status.datasets)
     _quarantine(out, status.quarantine)
     _log(out, status.log)
+    _sink(out, status.sink)
     _witnesses(out, status.witnessing)
     _timestamps(out, status.timestamping)
     notices = status.notices
@@ -117,6 +119,13 @@ def _log(out: "Console", log: LogStatus) -> None:
         f"[bold]log[/bold]         {log.entries:,} entries, last checkpoint at {log.checkpoint_size:,}"
         f" {ago} ago{waiting}"
     )
+
+
+def _sink(out: "Console", found: SinkState | None) -> None:
+    if found is None:
+        return  # the settings ask for none
+    required = ", required" if found.required else ""
+    out.print(f"[bold]copy[/bold]        {found.kept:,} entries{required}", soft_wrap=True)
 
 
 def _witnesses(out: "Console", found: Witnessing) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audit.checkpoints.keys import log_verifier_keys
 from audit.sink.comparing import Comparison
@@ -44,6 +44,11 @@ class SinkReport:
     def behind(self) -> int:
         """Entries of the log that the copy does not hold yet."""
         return max(0, self.tree_size - self.covered)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for programs."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"intact": self.intact, **found, "behind": self.behind}
 
 
 def verify_sink(installation: Installation) -> SinkReport:

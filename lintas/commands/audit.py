@@ -15,6 +15,7 @@ from lintas.commands import (
     proving,
     pruning,
     searching,
+    sink,
     streams,
     timestamps,
     verifying,
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     searching.add_to(group)
     extracting.add_to(group)
     pruning.add_to(group)
+    sink.add_to(group)
     proving.add_to(group)
     accounting.add_to(group)
     answering.add_to(group)
