@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import psutil
@@ -27,6 +29,7 @@ from audit.checking.verification import verify_installation
 from audit.entry import EntryDraft, EntryKind
 from audit.log import append, append_many
 from audit.publishing.sequencer import Sequencer
+from audit.sink import verify_sink
 from audit.tree.merkle import Frontier, leaf_hash
 from audit.tree.tiles import DatabaseTiles, tree_root
 from benchmarks.measure import Measurement, percentiles, show
@@ -58,7 +61,7 @@ def drill(sequencer_kills: int, database_kills: int, console: Console) -> list[M
     rows = {name: Measurement(f"{name} killed", kills.count(name), "kills") for name in sorted(set(kills))}
     waits: dict[str, list[float]] = {name: [] for name in rows}
     seen: dict[int, bytes] = {}
-    with workspace() as installation:
+    with TemporaryDirectory(prefix="lintas-bench-copy-") as copy, workspace(log_sink=copy) as installation:
         with installation.database.connect(Role.MIGRATOR) as connection:
             connection.execute("CREATE SCHEMA bench")
             connection.execute("CREATE TABLE bench.business (entry_id uuid PRIMARY KEY)")
@@ -68,6 +71,7 @@ def drill(sequencer_kills: int, database_kills: int, console: Console) -> list[M
         with _writing(installation) as writers, Pair(installation.settings) as pair:
             _wait(lambda: _tree_size(installation) > 0)
             for number, what in enumerate(kills, 1):
+                pair.stand_by()
                 time.sleep(random.uniform(0.0, 0.6))
                 started = time.perf_counter()
                 if what == "sequencer":
@@ -132,6 +136,7 @@ class Pair:
         self._settings = settings
         self._number = 0
         self._running: dict[str, multiprocessing.context.SpawnProcess] = {}
+        self._ready: dict[str, Event] = {}
 
     def __enter__(self) -> Pair:
         self.fill()
@@ -146,9 +151,18 @@ class Pair:
         while len(self._running) < 2:
             self._number += 1
             name = f"drill-{self._number}"
-            process = _SPAWN.Process(target=_sequence, args=(self._settings, name), daemon=True)
+            self._ready[name] = _SPAWN.Event()
+            process = _SPAWN.Process(
+                target=_sequence, args=(self._settings, name, self._ready[name]), daemon=True
+            )
             process.start()
             self._running[name] = process
+
+    def stand_by(self) -> None:
+        """Wait until both are there, so that what is measured next is the failover alone."""
+        for name in self._running:
+            if not self._ready[name].wait(_PATIENCE_SECONDS):
+                raise SystemExit("a sequencer of the drill did not start")
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait for its end."""
@@ -157,12 +171,14 @@ class Pair:
         process.join()
 
 
-def _sequence(settings: Settings, name: str) -> None:
+def _sequence(settings: Settings, name: str, ready: Event) -> None:
     """A sequencer whose connections tell its name, so that the leader can be found."""
     installation = Installation.open(settings)
     plain = installation.database.conninfo
     installation.database.conninfo = lambda *a, **k: make_conninfo(plain(*a, **k), application_name=name)  # type: ignore[method-assign]
-    Sequencer(installation, drain_limit=200).run(threading.Event())
+    worker = Sequencer(installation, drain_limit=200)
+    ready.set()
+    worker.run(threading.Event())
 
 
 def _kill_leader(installation: Installation, pair: Pair) -> None:
@@ -260,6 +276,8 @@ def _compare(installation: Installation, writers: list[Writer], seen: dict[int, 
     _demand(
         report.intact and report.signed_size == len(rows), f"the log does not verify: {report.damages[:1]}"
     )
+    copied = verify_sink(installation)
+    _demand(copied.intact and copied.behind == 0, f"the copy differs from the log: {copied.findings[:1]}")
     unsure = len(doubtful & set(logged))
     return Measurement(
         f"{WRITERS} writers, all entries compared",
@@ -267,7 +285,7 @@ def _compare(installation: Installation, writers: list[Writer], seen: dict[int, 
         "entries",
         note=f"{len(committed):,} known to be committed, all there; of {len(doubtful):,} whose commit was cut"
         f" off {unsure:,} there, each with its transaction; no gap, no double; {len(seen):,} roots held by an"
-        " observer hold",
+        f" observer hold; the copy agrees ({copied.segments:,} segments, {copied.cut:,} cut)",
     )
 
 
