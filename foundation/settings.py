@@ -245,6 +245,14 @@ class Settings(BaseSettings):
         ),
     )
 
+    officer: str | None = Field(
+        None,
+        description=(
+            "Pseudonym of the officer who sits at this command line and reads the log, where a command is not"
+            " told by `--actor` or `--auditor`. The log names them, so they must be registered with the role."
+        ),
+    )
+
     clock_offset_seconds: float = Field(
         0.0, description="Moves the clock of every process, for drills and tests."
     )

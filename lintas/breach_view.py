@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lintas.access import OPERATOR, opened
+from lintas.acting import acting_auditor
 
 if TYPE_CHECKING:
     from audit.breach import Breach, BreachQuestion
@@ -14,7 +15,7 @@ __all__ = ["ask"]
 
 
 def ask(
-    question: "BreachQuestion", *, discovered_at: datetime | None, to: Path | None, actor: str
+    question: "BreachQuestion", *, discovered_at: datetime | None, to: Path | None, actor: str | None
 ) -> Mapping[str, Any]:
     """Ask the log, and write the drafts into a folder when one is given."""
     from audit.breach import NOTICE_WITHIN, affected_by
@@ -26,8 +27,9 @@ def ask(
         discovered = discovered_at or now
         due = discovered + NOTICE_WITHIN
         with installation.database.connect(Role.AUDITOR) as connection:
+            named = acting_auditor(connection, installation.settings, actor)
             breach = affected_by(connection, question)
-            _log(connection, question, breach, discovered, due, actor=actor)
+            _log(connection, question, breach, discovered, due, actor=named)
     answer = {
         "subjects": len(breach.subjects),
         "exchanges": len(breach.entries),

@@ -6,7 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.database import Role
 from lintas.access import OPERATOR, opened
+from lintas.acting import acting_auditor
 from lintas.nik_file import nik_in
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class Asked:
     language: str = "id"
 
 
-def write(asked: Asked, to: Path, *, actor: str) -> Mapping[str, Any]:
+def write(asked: Asked, to: Path, *, actor: str | None) -> Mapping[str, Any]:
     """Write a dossier; that it was written is itself an entry."""
     from lintas.dossier import Asker, Question, write_dossier
     from lintas.dossier.question import QuestionUnclear
@@ -43,6 +45,8 @@ def write(asked: Asked, to: Path, *, actor: str) -> Mapping[str, Any]:
         )
     kind = _kind(asked)
     with opened() as installation:
+        with installation.database.connect(Role.AUDITOR) as connection:
+            named = acting_auditor(connection, installation.settings, actor)
         question = Question(
             kind=kind,
             asker=Asker(asked.asker),
@@ -53,7 +57,7 @@ def write(asked: Asked, to: Path, *, actor: str) -> Mapping[str, Any]:
             since=asked.since,
             until=asked.until,
         )
-        written = write_dossier(installation, question, to, actor=actor, consumer=OPERATOR)
+        written = write_dossier(installation, question, to, actor=named, consumer=OPERATOR)
     return {
         "pdf": written.pdf,
         "bundle": written.bundle,
@@ -77,7 +81,6 @@ def _kind(asked: Asked) -> "Kind":
 def _subject(installation: "Installation", file: Path) -> "SubjectKeys":
     from audit.errors import UnknownEntry
     from audit.subjects.vault import Vault
-    from foundation.database import Role
 
     with Vault(installation, Role.STEWARD) as vault:
         keys = vault.find("nik", nik_in(file))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lintas.access import OPERATOR, opened
+from lintas.acting import acting_auditor
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,7 +35,7 @@ class Comparison:
     tolerance: timedelta = timedelta(minutes=5)
 
 
-def reconcile(comparison: Comparison, *, actor: str = "auditor-01") -> "Reconciliation":
+def reconcile(comparison: Comparison, *, actor: str | None = None) -> "Reconciliation":
     """Compare, and log that it was compared."""
     from audit.reconciliation.discrepancies import Reconciliation, Window
     from audit.retention import newest_pruned
@@ -46,13 +47,14 @@ def reconcile(comparison: Comparison, *, actor: str = "auditor-01") -> "Reconcil
         now = clock.now()
         with installation.database.connect(Role.AUDITOR) as connection:
             connection.execute("SET TRANSACTION READ ONLY")
+            named = acting_auditor(connection, installation.settings, actor)
             result.pruned_until = newest_pruned(connection)
             _with_receipts(installation, connection, comparison, result, now)
             _with_sources(connection, comparison, result)
             if comparison.statistics:
                 _with_sessions(connection, result, now)
         with installation.database.connect(Role.AUDITOR) as connection:
-            _log(connection, result, actor)
+            _log(connection, result, named)
     return result
 
 

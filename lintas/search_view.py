@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.database import Role
 from lintas.access import OPERATOR, connected
+from lintas.acting import named_officer
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -40,7 +41,7 @@ class Look:
     """What is looked for, by whom and why."""
 
     asked: Mapping[str, Any]
-    auditor: str
+    auditor: str | None
     reason: str
     nik_file: Path | None = None
     case_file: Path | None = None
@@ -71,13 +72,13 @@ def counted(look: Look, *, per: str, by: str | None) -> list[dict[str, Any]]:
     return [{"start": each.start, "group": each.group, "entries": each.entries} for each in found]
 
 
-def saved(name: str, asked: Mapping[str, Any], auditor: str) -> dict[str, Any]:
+def saved(name: str, asked: Mapping[str, Any], auditor: str | None) -> dict[str, Any]:
     """Save a view."""
     from audit.search import LogFilter
     from audit.search.views import save_view
 
     with connected(Role.AUDITOR) as (_, connection):
-        view = save_view(connection, name, LogFilter.from_dict(asked), auditor)
+        view = save_view(connection, name, LogFilter.from_dict(asked), named_officer(auditor))
     return {"name": view.name, "filter": view.filter.as_dict(), "saved_by": view.saved_by}
 
 
@@ -106,19 +107,19 @@ def filter_of(name: str) -> dict[str, str]:
         return saved_view(connection, name).filter.as_dict()
 
 
-def delete(name: str, auditor: str) -> None:
+def delete(name: str, auditor: str | None) -> None:
     """Forget a saved view."""
     from audit.search.views import delete_view
 
     with connected(Role.AUDITOR) as (_, connection):
-        delete_view(connection, name, auditor)
+        delete_view(connection, name, named_officer(auditor))
 
 
 def reader(look: Look) -> "Reader":
     """Who looks, as the log names them."""
     from audit.subject_view import Reader
 
-    return Reader(actor=look.auditor, reason=look.reason, consumer=OPERATOR)
+    return Reader(actor=named_officer(look.auditor), reason=look.reason, consumer=OPERATOR)
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lintas.access import OPERATOR, opened
+from lintas.acting import acting_keeper
 from lintas.nik_file import nik_in
 
 __all__ = ["export_manifests", "give_subject_key"]
 
 
-def give_subject_key(nik_file: Path, to: Path, *, actor: str, reason: str) -> Mapping[str, Any]:
+def give_subject_key(nik_file: Path, to: Path, *, actor: str | None, reason: str) -> Mapping[str, Any]:
     """Write the key file of the person whose NIK a file holds; that it was given is itself an entry."""
     from audit.entry import EntryDraft, EntryKind
     from audit.errors import UnknownEntry
@@ -27,6 +28,8 @@ def give_subject_key(nik_file: Path, to: Path, *, actor: str, reason: str) -> Ma
 
     nik = nik_in(nik_file)
     with opened() as installation, Vault(installation, Role.STEWARD) as vault:
+        with installation.database.connect(Role.STEWARD) as connection:
+            named = acting_keeper(connection, installation.settings, actor)
         keys = vault.find("nik", nik)
         if keys is None:
             raise UnknownEntry(
@@ -39,7 +42,7 @@ def give_subject_key(nik_file: Path, to: Path, *, actor: str, reason: str) -> Ma
                 connection,
                 EntryDraft(
                     kind=EntryKind.AUDIT_KEY_GIVEN,
-                    actor=actor,
+                    actor=named,
                     consumer=OPERATOR,
                     subject=keys,
                     details={"reason": reason, "records": len(versions)},
@@ -55,7 +58,7 @@ def give_subject_key(nik_file: Path, to: Path, *, actor: str, reason: str) -> Ma
     return {"file": to, "records": len(versions), "readable_by": "its owner only"}
 
 
-def export_manifests(folder: Path, *, actor: str) -> Mapping[str, Any]:
+def export_manifests(folder: Path, *, actor: str | None) -> Mapping[str, Any]:
     """Write the leaves of every batch beside an exported log; without a salt a leaf says nothing."""
     from audit.entry import EntryDraft, EntryKind
     from audit.log import append
@@ -65,14 +68,15 @@ def export_manifests(folder: Path, *, actor: str) -> Mapping[str, Any]:
 
     batches, leaves = 0, 0
     manifests = folder / "batches"
-    manifests.mkdir(parents=True, exist_ok=True)
     with opened() as installation, installation.database.connect(Role.STEWARD) as connection:
+        named = acting_keeper(connection, installation.settings, actor)
+        manifests.mkdir(parents=True, exist_ok=True)
         for batch, content in batch_leaves(connection):
             write_private(manifests / f"{batch}.leaves", content, 0o644)
             batches, leaves = batches + 1, leaves + len(content) // 32
         details = {"view": "batch manifests", "entries": batches, "reason": "command-line"}
         append(
             connection,
-            EntryDraft(kind=EntryKind.AUDIT_EXPORTED, actor=actor, consumer=OPERATOR, details=details),
+            EntryDraft(kind=EntryKind.AUDIT_EXPORTED, actor=named, consumer=OPERATOR, details=details),
         )
     return {"folder": manifests, "batches": batches, "leaves": leaves}

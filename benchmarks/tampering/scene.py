@@ -148,7 +148,9 @@ def scene(people: int, applications: int) -> Iterator[Scene]:
         folder.mkdir()
         witnesses = Witnesses(plain.settings.home.with_name("witnesses"), log_verifier_keys(plain))
         policy = witnesses.write_policy(folder / "policy")
-        bus = Installation.open(plain.settings.model_copy(update={"log_policy": policy}))
+        bus = Installation.open(
+            plain.settings.model_copy(update={"log_policy": policy, "officer": "auditor-01"})
+        )
         for contract in load_contracts(None):
             run_sync(SyncContext(bus), contract)
         applicants = _applicants(agencies, 3)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-Actor = Annotated[str, typer.Option("--actor", help="Pseudonym of the officer who acts.")]
+Actor = Annotated[
+    str | None,
+    typer.Option("--actor", help="Your pseudonym; it stands in the log. Default: LINTAS_OFFICER."),
+]
 NikFile = Annotated[
     Path,
     typer.Option(
@@ -59,6 +62,7 @@ def reconcile(
     strict: Annotated[
         bool, typer.Option("--strict", help="End with an error for open questions, too.")
     ] = False,
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the log with what others kept, because proofs cannot show what was never logged.
@@ -77,7 +81,8 @@ def reconcile(
             since=aware(since),
             until=aware(until),
             tolerance=timedelta(seconds=tolerance),
-        )
+        ),
+        actor=actor,
     )
     if as_json:
         print_json(told(result))
@@ -90,7 +95,7 @@ def reconcile(
 def subject_key(
     to: Annotated[Path, typer.Argument(help="The key file to write, for the person and nobody else.")],
     nik_file: NikFile,
-    actor: Actor = "auditor-01",
+    actor: Actor = None,
     reason: Annotated[str, typer.Option("--reason", help="Why, as it will stand in the log.")] = "asked",
     as_json: AsJson = False,
 ) -> None:
@@ -102,7 +107,7 @@ def subject_key(
 
 def manifests(
     folder: Annotated[Path, typer.Argument(help="The folder that `lintas audit export` has written.")],
-    actor: Actor = "auditor-01",
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the leaves of every batch beside an exported log, in which persons look for their records."""

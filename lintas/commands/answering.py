@@ -39,7 +39,7 @@ def dossier(
         str, typer.Option("--for", help="citizen (shows what is sealed about them) or auditor.")
     ] = "auditor",
     language: Language = "id",
-    actor: Actor = "auditor-01",
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the answer to who, what, when and by which right: a PDF, and a signed bundle with all proofs."""
@@ -97,7 +97,7 @@ def breach(
         ),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", help="A folder for the drafts of the notice.")] = None,
-    actor: Actor = "auditor-01",
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Say whom a breach concerns: how many persons, which fields, which receivers; draft the notice."""

@@ -20,6 +20,7 @@ from lintas.commands import (
     timestamps,
     verifying,
 )
+from lintas.commands.accounting import Actor
 from lintas.output import AsJson, print_fields, print_rows
 
 __all__ = ["register"]
@@ -52,16 +53,17 @@ def show(
         str | None, typer.Argument(help="An entry's id or its number; the latest ones without.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the latest.")] = 20,
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one entry, or the latest ones. Reading the log is itself logged."""
     from lintas.log_view import latest_entries, one_entry
 
     if entry is not None:
-        print_fields(one_entry(entry), as_json=as_json)
+        print_fields(one_entry(entry, actor), as_json=as_json)
         return
     columns = ("number", "occurred_at", "kind", "provider", "consumer", "purpose", "outcome")
-    print_rows(latest_entries(limit), columns, as_json=as_json, empty="the log is empty")
+    print_rows(latest_entries(limit, actor), columns, as_json=as_json, empty="the log is empty")
 
 
 def subject(
@@ -72,20 +74,23 @@ def subject(
             help="File whose first line is the NIK (not for a command line); `-` is standard input.",
         ),
     ],
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Who used somebody's data: every exchange about one person. Asking is itself logged."""
     from lintas.log_view import exchanges_about
 
     columns = ("occurred_at", "consumer", "purpose", "fields", "outcome", "entry_id")
-    print_rows(exchanges_about(nik_file), columns, as_json=as_json, empty="nobody used this person's data")
+    found = exchanges_about(nik_file, actor)
+    print_rows(found, columns, as_json=as_json, empty="nobody used this person's data")
 
 
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the public part of the log (checkpoint, tiles, key) for auditors to check elsewhere."""
     from lintas.log_view import export_log
 
-    print_fields(export_log(folder), as_json=as_json)
+    print_fields(export_log(folder, actor), as_json=as_json)

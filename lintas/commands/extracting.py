@@ -31,7 +31,7 @@ def extract(
     asked: dict[str, Any],
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     *,
-    auditor: Auditor,
+    auditor: Auditor = None,
     reason: Annotated[str, typer.Option("--reason", help="Why it is taken out; it stands in the log.")],
     formats: Annotated[
         list[Format] | None,

@@ -12,7 +12,10 @@ import typer
 __all__ = ["Auditor", "CaseFile", "NikFile", "Reason", "asks_for"]
 
 Auditor = Annotated[
-    str, typer.Option("--auditor", help="Your pseudonym as an auditor; it stands in the log.")
+    str | None,
+    typer.Option(
+        "--auditor", help="Your pseudonym as an auditor; it stands in the log. Default: LINTAS_OFFICER."
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why you look; it stands in the log.")]
 NikFile = Annotated[

@@ -53,7 +53,7 @@ def add_to(group: typer.Typer) -> None:
 def search(
     asked: dict[str, Any],
     *,
-    auditor: Auditor,
+    auditor: Auditor = None,
     nik_file: NikFile = None,
     case_file: CaseFile = None,
     reason: Reason = _WHY,
@@ -72,7 +72,7 @@ def search(
 def timeline(
     asked: dict[str, Any],
     *,
-    auditor: Auditor,
+    auditor: Auditor = None,
     nik_file: NikFile = None,
     reason: Reason = _WHY,
     cursor: Cursor = None,
@@ -92,7 +92,7 @@ def timeline(
 def counts(
     asked: dict[str, Any],
     *,
-    auditor: Auditor,
+    auditor: Auditor = None,
     per: Annotated[Step, typer.Option("--per", help="How long one step is.")] = Step.DAY,
     by: Annotated[Group | None, typer.Option("--by", help="Count these apart.")] = None,
     nik_file: NikFile = None,
@@ -116,7 +116,7 @@ def counts(
 
 
 @asks_for
-def save_view(asked: dict[str, Any], name: Name, auditor: Auditor, as_json: AsJson = False) -> None:
+def save_view(asked: dict[str, Any], name: Name, auditor: Auditor = None, as_json: AsJson = False) -> None:
     """Keep a filter under a name; a person or a case is never kept."""
     from lintas.search_view import saved
 
@@ -133,7 +133,7 @@ def list_views(as_json: AsJson = False) -> None:
 def run_view(
     name: Name,
     *,
-    auditor: Auditor,
+    auditor: Auditor = None,
     reason: Reason = _WHY,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -146,7 +146,7 @@ def run_view(
     _show(searched(look, cursor=cursor, limit=limit, view=f"view {name}"), as_json=as_json)
 
 
-def delete_view(name: Name, auditor: Auditor, as_json: AsJson = False) -> None:
+def delete_view(name: Name, auditor: Auditor = None, as_json: AsJson = False) -> None:
     """Forget a saved view."""
     from lintas.search_view import delete
 

@@ -17,6 +17,8 @@ from audit import EntryDraft, EntryKind, append
 from audit.publishing.sequencer import Sequencer
 from foundation.database import Role
 from lintas.cli import app
+from participants.registry import Agency, Officer, register_agency, register_officer
+from participants.roles import OfficerRole
 
 from .world import PERSONS, World, nik_of, person
 
@@ -29,7 +31,12 @@ def run(*words: object) -> tuple[int, str]:
 @pytest.fixture
 def asked(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, list[str]]:
     """A person in two batches, about whom two entries tell."""
-    monkeypatch.setattr("foundation.installation.load_settings", lambda: world.installation.settings)
+    settings = world.installation.settings.model_copy(update={"officer": "auditor-01"})
+    monkeypatch.setattr("foundation.installation.load_settings", lambda: settings)
+    with world.installation.database.connect(Role.STEWARD) as connection:
+        register_agency(connection, Agency("operator", "Operator", "operator"))
+        auditor = Officer("auditor-01", "operator", "auditor-01", frozenset({OfficerRole.AUDITOR}))
+        register_officer(connection, auditor)
     people = [person(number) for number in range(1, 31)]
     world.sync(PERSONS, people)
     world.sync(PERSONS, [*people[:6], person(7, alamat="JL. BARU 9"), *people[7:]])

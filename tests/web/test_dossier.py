@@ -28,11 +28,15 @@ from lintas.dossier import collecting
 from lintas.dossier.bundle import bundle_files, signed, write_bundle
 from lintas.dossier.collecting import Collected, collect
 from lintas.dossier.question import Asker, Kind, Question
+from participants.registry import Officer, register_officer
+from participants.roles import OfficerRole
 from sandbox.portal import Portal
 from tests.verification.cities import CityCopies
 from tests.verification.city import BUDI, CLAIMS, OFFICE, PORTAL, SERVICE, SITI, City
 from tests.web.serving import serving
 from verification.catalogue import BUILT_IN
+
+AUDITOR = "auditor-01"
 
 
 def run(*words: object) -> tuple[int, str]:
@@ -53,6 +57,8 @@ def asked(city_copies, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
             portal.verify(SERVICE, BUDI.body, BUDI.claims)
         number = case_key(city.installation.keyring, "UKM-9")
         with city.connect(Role.STEWARD) as connection:
+            auditor = Officer(AUDITOR, "diskominfo-mojokerto", AUDITOR, frozenset({OfficerRole.AUDITOR}))
+            register_officer(connection, auditor)
             append(connection, EntryDraft(kind=EntryKind.AUDIT_VIEWED, actor="petugas-1", case_key=number))
         with Sequencer(city.installation) as sequencer:
             sequencer.settle()
@@ -63,7 +69,8 @@ def asked(city_copies, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 
 @pytest.fixture(autouse=True)
 def at_home(asked: tuple[City, str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foundation.installation.load_settings", lambda: asked[0].installation.settings)
+    settings = asked[0].installation.settings.model_copy(update={"officer": AUDITOR})
+    monkeypatch.setattr("foundation.installation.load_settings", lambda: settings)
 
 
 def files_of(bundle: Path) -> dict[str, bytes]:
@@ -254,6 +261,41 @@ def test_an_entry_without_a_proof_is_told_and_ends_with_2(
     assert (code, f"not proven: {len(found.entries)} entries" in said, "FALSE" in said) == (2, True, False)
 
 
+COMMANDS = {
+    "show": (),
+    "subject": ("--nik-file", "NIK"),
+    "export": ("FOLDER",),
+    "reconcile": ("--no-statistics",),
+    "dossier": ("FOLDER", "--nik-file", "NIK"),
+    "breach": (),
+    "subject-key": ("FOLDER", "--nik-file", "NIK"),
+    "manifests": ("FOLDER",),
+    "search": (),
+    "counts": (),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_who_reads_the_log_is_named_and_is_an_auditor(
+    asked: tuple[City, str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    city, _, nik = asked
+    places = {"NIK": str(nik), "FOLDER": str(tmp_path / "to")}
+    words = ["audit", command, *(places.get(word, word) for word in COMMANDS[command])]
+    option = "--auditor" if command in {"search", "counts"} else "--actor"
+    before = len(city.entries("audit."))
+    for stranger in ("auditor-99", "officer-ukm-7"):
+        done = CliRunner().invoke(app, [*words, option, stranger])
+        assert type(done.exception).__name__ == "NotAnAuditor", (done.exception, done.output)
+    monkeypatch.setattr("foundation.installation.load_settings", lambda: city.installation.settings)
+    unnamed = CliRunner().invoke(app, words)
+    assert "LINTAS_OFFICER" in str(unnamed.exception)
+    assert len(city.entries("audit.")) == before
+    assert not (tmp_path / "to").exists()
+    done = CliRunner().invoke(app, [*words, option, AUDITOR])
+    assert (done.exit_code, done.exception) == (0, None), done.exception
+
+
 def test_a_question_that_names_nothing_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["audit", "dossier", str(tmp_path)])
     assert "must say which one" in str(done.exception)
@@ -264,6 +306,7 @@ def test_a_breach_query_says_whom_it_concerns_and_drafts_the_notice(
     asked: tuple[City, str, Path], tmp_path: Path
 ) -> None:
     city, _, _ = asked
+    before = len(city.entries("audit.breach"))
     discovered = clock.now() - timedelta(hours=20)
     told = [f"{discovered:%Y-%m-%dT%H:%M:%S+0000}", "--to", tmp_path / "drafts", "--json"]
     code, said = run("audit", "breach", "--system", PORTAL, "--discovered-at", *told)
@@ -280,4 +323,4 @@ def test_a_breach_query_says_whom_it_concerns_and_drafts_the_notice(
     assert json.loads(run("audit", "breach", "--system", "another", "--json")[1])["subjects"] == 0
     one = json.loads(run("audit", "breach", "--field", "kpp-mojokerto/tax-standing", "--json")[1])
     assert {name.partition(":")[0] for name in one["fields"]} == {"kpp-mojokerto/tax-standing"}
-    assert len(city.entries("audit.breach")) == 3
+    assert len(city.entries("audit.breach")) == before + 3
