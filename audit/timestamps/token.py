@@ -151,8 +151,11 @@ def _verified(
 ) -> Timestamp:
     from rfc3161_client import VerificationError
 
-    info: Any = response.tst_info
     imprint = hashlib.sha256(message).digest()
+    try:
+        info: Any = response.tst_info
+    except ValueError as error:
+        raise TimestampInvalid.of(Flaw.MALFORMED, authority.name) from error
     named = info.message_imprint
     if named.hash_algorithm.dotted_string != _SHA256 or named.message != imprint:
         raise TimestampInvalid.of(Flaw.WRONG_IMPRINT, authority.name)

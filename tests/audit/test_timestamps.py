@@ -1,5 +1,6 @@
 """Timestamps: what is due gets a verified token in time or later, and nothing else is kept."""
 
+import re
 import shutil
 import ssl
 import subprocess
@@ -28,7 +29,7 @@ from foundation import clock
 from foundation.database import Role
 from foundation.installation import Installation
 from foundation.tls import LocalAuthority
-from tests.audit.timestamp_server import STAMPING, Certified, Pki, Stamping, TimestampServer
+from tests.audit.timestamp_server import STAMPING, Certified, Pki, Stamping, TimestampServer, sequence
 
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is the timestamping authority: apt-get install openssl"
@@ -155,11 +156,19 @@ def wrong_nonce(stamping, query, pki):
 
 def no_nonce(stamping, query, pki):
     info = stamping.info(stamping.reply(query))
-    nonce = query[-14:-3] if query[-13:-11] == b"\x02\x09" else query[-13:-3]
-    nonce = nonce[nonce.index(b"\x02") :]
+    start = query.index(b"\x04\x20") + 34  # after the imprint
+    nonce = query[start : start + 2 + query[start + 1]]
     assert info.count(nonce) == 1
-    shorter = info.replace(nonce, b"")
-    return stamping.signed(shorter[:1] + bytes([shorter[1] - len(nonce)]) + shorter[2:], pki.signer)
+    return stamping.signed(sequence(content_of(info).replace(nonce, b"")), pki.signer)
+
+
+def content_of(info):
+    return info[2 if info[1] < 128 else 3 :]
+
+
+def time_in(info):
+    """Where the digits of the time stand."""
+    return re.search(rb"\x18\x0f(\d{14})Z", info).start(1)
 
 
 def another_hash(stamping, query, pki):
@@ -187,7 +196,14 @@ def unnamed_signer(stamping, query, pki):
 
 def changed_time(stamping, query, pki):
     reply = stamping.reply(query)
-    return flipped(reply, reply.index(b"\x18\x0f") + 2 + len("20261122063049") - 1)
+    return flipped(reply, time_in(reply) + 13)
+
+
+def fraction_of_a_second(stamping, query, pki):
+    info = stamping.info(stamping.reply(query))
+    start = time_in(info)
+    longer = info[: start - 2] + b"\x18\x12" + info[start : start + 14] + b".25Z" + info[start + 15 :]
+    return stamping.signed(sequence(content_of(longer)), pki.signer)
 
 
 def cut(stamping, query, pki):
@@ -212,6 +228,7 @@ BAD = {
     "unknown root": (by_unknown_root, "untrusted"),
     "signer not named": (unnamed_signer, "signer-unnamed"),
     "time changed after signing": (changed_time, "untrusted"),
+    "signed, but no timestamp": (lambda s, _, pki: s.signed(b"hello", pki.signer), "malformed"),
     "garbage": (lambda *_: b"<html>busy</html>", "malformed"),
     "empty": (lambda *_: b"", "malformed"),
     "cut": (cut, "malformed"),
@@ -254,6 +271,12 @@ def test_granted_with_modifications_is_taken_when_all_else_is_right(stamped, ser
         return reply.replace(b"\x30\x03\x02\x01\x00", b"\x30\x03\x02\x01\x01")
 
     server.answer = modified
+    assert steps(stamped)[0].generated_at is not None
+
+
+def test_a_time_with_a_fraction_of_a_second_is_taken(stamped, server, stamping, pki):
+    grow(stamped)
+    server.answer = lambda query: fraction_of_a_second(stamping, query, pki)
     assert steps(stamped)[0].generated_at is not None
 
 
@@ -341,7 +364,7 @@ def test_a_time_that_differs_from_ours_is_kept_and_flagged(stamped, server, stam
 
     def slow(query):
         info = stamping.info(stamping.reply(query))
-        start = info.index(b"\x18\x0f") + 2
+        start = time_in(info)
         shown = datetime.strptime(info[start : start + 15].decode(), "%Y%m%d%H%M%S%z")
         earlier = (shown - 2 * HOUR).strftime("%Y%m%d%H%M%SZ").encode()
         return stamping.signed(info[:start] + earlier + info[start + 15 :], pki.signer)

@@ -124,8 +124,15 @@ class Stamping:
 
 
 def sequence(content):
-    octets = len(content).to_bytes(2, "big")
-    return b"\x30\x82" + octets + content if len(content) > 127 else b"\x30" + octets[1:] + content
+    size = len(content)
+    length = (
+        bytes([size])
+        if size < 128
+        else bytes([0x81, size])
+        if size < 256
+        else b"\x82" + size.to_bytes(2, "big")
+    )
+    return b"\x30" + length + content
 
 
 class TimestampServer:
