@@ -7,11 +7,13 @@ hour. Ten million entries are 39,063 blocks, so one GIN index over them stays sm
 Invariants:
 - A block is indexed once, when it is whole; blocks, counts and the mark move in one transaction.
 - What is above the mark is searched directly, so a search misses nothing while the follower is behind.
+- While many entries wait for their number the follower gives way, for a minute at most.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -38,6 +40,9 @@ log = telemetry.logger(__name__)
 BLOCK = TILE_WIDTH
 BLOCKS_AT_ONCE = 32
 IDLE_SECONDS = 1.0
+GIVE_WAY_SECONDS = 60.0
+_MANY_WAITING = 4096
+_MANY_WAIT = "SELECT count(*) = %s FROM (SELECT id FROM audit.outbox LIMIT %s) AS waiting"
 _FOLLOWER_LOCK = 0x736561726368  # "search"
 
 _CountKey = tuple[datetime, str, str, str, str, str]
@@ -65,6 +70,7 @@ class Indexer:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._connection: psycopg.Connection[Any] | None = None
+        self._gave_way_from: float | None = None
 
     def __enter__(self) -> Indexer:
         return self
@@ -76,7 +82,7 @@ class Indexer:
         """Follow the log until told to stop; the database may go away and come back meanwhile."""
         while not stop.is_set():
             try:
-                if self.step() == 0:
+                if self._gives_way() or self.step() == 0:
                     stop.wait(IDLE_SECONDS)
             except (psycopg.OperationalError, RetryLater) as error:
                 log.warning("indexer_lost_database", error=type(error).__name__)
@@ -126,6 +132,17 @@ class Indexer:
             with suppress(psycopg.Error):
                 self._connection.close()
         self._connection = None
+
+    def _gives_way(self) -> bool:
+        """Whether to wait, because entries wait for their number: the log goes first, but not for ever."""
+        row = self._connected().execute(_MANY_WAIT, (_MANY_WAITING, _MANY_WAITING)).fetchone()
+        now = time.monotonic()
+        if row is None or not row[0]:
+            self._gave_way_from = None
+            return False
+        if self._gave_way_from is None:
+            self._gave_way_from = now
+        return now < self._gave_way_from + GIVE_WAY_SECONDS
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.broken:
