@@ -96,18 +96,15 @@ def _exported(
 def _served(
     source: Source, begin: "Begin", progress: Progress
 ) -> "tuple[VerificationReport, str, list[str]]":
-    from pydantic import SecretStr
-
     from audit.checking.followed import FollowedLog
     from audit.checking.log_files import ServedFiles
     from audit.checking.published_log import verify_followed
     from foundation.settings import load_settings
 
     home = load_settings().home
-    token = SecretStr(_text(source.token).strip()) if source.token else None
     policy = _policy(source.policy)
     keys = _keys(source.keys) if source.keys else policy.log_keys() if policy else []
-    with closing(ServedFiles(source.url or "", source.ca, token)) as files:
+    with closing(ServedFiles(source.url or "", source.ca, source.token)) as files:
         shows = "entries" if files.has_entries else "hashes"
         kept = _kept(home, f"{files.name}, {shows}", source)
         followed = FollowedLog.at(source.seen or kept.file.with_suffix(".checkpoint"), keys)

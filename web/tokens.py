@@ -32,7 +32,7 @@ ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068
 TOKEN_LIFETIME = timedelta(minutes=5)
 LONGEST_ASSERTION_LIFE = timedelta(minutes=5)
 CLOCK_SKEW = timedelta(seconds=30)
-SCOPES = ("verifications", "consents", "referrals", "subjects", "notices")
+SCOPES = ("verifications", "consents", "referrals", "subjects", "notices", "log")
 _ALGORITHMS = ["Ed25519", "EdDSA"]
 _REGISTRY = JWSRegistry(algorithms=_ALGORITHMS)
 _LARGEST_TOKEN = 8192

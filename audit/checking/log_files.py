@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from audit.errors import LogDamaged, LogFileMissing
 from audit.tree.merkle import HASH_SIZE
 from audit.tree.tiles import TILE_WIDTH, TileAddress
 from foundation.http import (
     AddressPolicy,
     BodyTooLarge,
-    HeaderCredentials,
     HttpClient,
     Limits,
     NotFoundAtSource,
@@ -107,22 +104,22 @@ class ServedFiles:
     Args:
         url: where its `checkpoint` is, without that word; for a bus its address is enough.
         ca_file: authority of its certificate (default: the system's authorities).
-        token: access token for entry bundles; without one only hashes are read.
+        token_file: file with the access token for entry bundles, read anew when the token has run out;
+            without one only hashes are read.
     """
 
-    def __init__(self, url: str, ca_file: Path | None = None, token: SecretStr | None = None) -> None:
+    def __init__(self, url: str, ca_file: Path | None = None, token_file: Path | None = None) -> None:
         address = urlsplit(url)
         path = address.path.rstrip("/") or _OUR_PREFIX
         port = address.port or (80 if address.scheme == "http" else 443)
         self.name = f"{address.scheme}://{address.netloc}{path}"
-        self.has_entries = token is not None
-        bearer = SecretStr(f"Bearer {token.get_secret_value()}") if token is not None else None
+        self.has_entries = token_file is not None
         self._http = HttpClient(
             AddressPolicy([f"{address.hostname}:{port}"]),
             system="the log",
             tls=TlsPolicy(ca_file=ca_file),
             limits=Limits(body_bytes=_LARGEST_BUNDLE, connections=_AT_ONCE),
-            credentials=HeaderCredentials("Authorization", bearer) if bearer is not None else None,
+            credentials=_TokenFile(token_file) if token_file is not None else None,
         )
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="log")
 
@@ -153,6 +150,29 @@ class ServedFiles:
     def history(self) -> list[tuple[str, bytes]]:
         """A server shows its newest checkpoint only."""
         return []
+
+
+class _TokenFile:
+    """An access token in a file that somebody renews while a long walk goes on."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def headers(self) -> dict[str, str]:
+        """The token that stands in the file now."""
+        try:
+            token = self._file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise LogFileMissing(
+                "The file with the access token cannot be read.",
+                why=type(error).__name__,
+                remedy="Write an access token with the scope `log` into it.",
+            ) from None
+        return {"Authorization": f"Bearer {token}"}
+
+    def renew(self, refused: dict[str, str]) -> bool:
+        """Whether there is another token by now."""
+        return self.headers() != refused
 
 
 class PublishedTiles:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from pydantic import SecretStr
 
 from audit.checking.damage import DamageKind
 from audit.checking.followed import FollowedLog
@@ -176,7 +175,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         if "entries" in self.path and self.headers.get("Authorization") != "Bearer the-token":
-            self.send_error(403)
+            self.send_error(403 if "wrong" in self.headers.get("Authorization", "") else 401)
         else:
             super().do_GET()
 
@@ -187,7 +186,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder, token="the-token"):
     with serving(folder) as url:
-        files = ServedFiles(url, token=SecretStr(token) if token else None)
+        token_file = folder.parent / "token"
+        token_file.write_text(token or "")
+        files = ServedFiles(url, token_file=token_file if token else None)
         try:
             yield files
         finally:
@@ -247,6 +248,13 @@ def test_what_a_server_does_not_show_is_not_checked_rather_than_damaged(folder):
         verify_published(files, [LOG.key])
     with pytest.raises(LogFileMissing):
         verify_published(FolderFiles(folder), [LOG.key])
+
+
+def test_a_token_that_runs_out_is_read_anew(folder):
+    with served(folder, token="old") as files:
+        files.read("checkpoint")
+        (folder.parent / "token").write_text("the-token\n")
+        assert verify_published(files, [LOG.key]).entries == SIZE
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_looked_at(folder):
