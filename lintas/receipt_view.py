@@ -59,6 +59,7 @@ def check_receipt(
 ) -> Mapping[str, Any]:
     """Check a receipt of either kind, and say what it proves."""
     from audit.checkpoints.policy import Policy
+    from audit.errors import ProofError
     from audit.publishing.cose_receipt import verify_cose_receipt
     from audit.publishing.receipt import verify_receipt
 
@@ -67,6 +68,8 @@ def check_receipt(
         given = entry.read_bytes() if entry is not None else None
         return _described(verify_receipt(content, known, given, Policy.load(policy) if policy else None))
     beside = entry or file.with_name(f"{file.name}.entry")
+    if not beside.exists():
+        raise ProofError("The receipt carries no entry.", remedy="Give its bytes with --entry.")
     return _described(verify_cose_receipt(content, beside.read_bytes(), known))
 
 

@@ -64,7 +64,7 @@ class Pkcs11Kek:
         self._token = token
         self._key = key
         self._closed = False
-        _login(token).users += 1
+        _login(token).joined()
 
     @classmethod
     def of(cls, settings: Settings) -> Pkcs11Kek:
@@ -209,6 +209,11 @@ class _Login:
             except PKCS11Error as error:
                 self._drop()
                 raise self._told(error) from error
+
+    def joined(self) -> None:
+        """One user more."""
+        with self._lock:
+            self.users += 1
 
     def left(self) -> None:
         """One user less; the last one logs out."""

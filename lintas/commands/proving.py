@@ -70,13 +70,17 @@ def check_receipt(
     *,
     entry: Annotated[
         Path | None,
-        typer.Option("--entry", help="The entry, where the receipt does not carry it (COSE: FILE.entry)."),
+        typer.Option(
+            "--entry", help="The entry, where the receipt does not carry it (COSE: FILE.entry).", exists=True
+        ),
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option("--keys", help="The log's verifier keys (default: this bus's).")
+        Path | None,
+        typer.Option("--keys", help="The log's verifier keys (default: this bus's).", exists=True),
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option("--policy", help="A tlog-policy file that says whom you trust.")
+        Path | None,
+        typer.Option("--policy", help="A tlog-policy file that says whom you trust.", exists=True),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -230,6 +230,7 @@ def test_the_commands_stamp_list_and_verify(run, honest, pki, server):
     checked = json.loads(run("audit", "verify-timestamps", honest[2], "--roots", pki.roots, "--json"))
     assert checked["whole"] is True
     run("audit", "verify-timestamps", honest[2], "--roots", pki.roots, "--within", "0.05", code=1)
+    run("audit", "verify", "--files", honest[2], "--keys", honest[2] / "keys")
 
 
 def test_a_receipt_is_written_under_a_stamped_checkpoint_with_its_tokens(run, honest, pki, tmp_path, capsys):
