@@ -13,7 +13,8 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,11 +26,25 @@ from audit.errors import LogDamaged, ProgressFalse, ProofError
 from audit.tree.merkle import Frontier, verify_consistency
 from audit.tree.tiles import TILE_WIDTH, TileReader, consistency_proof
 from foundation import clock
+from foundation.errors import FixInstallation
 from foundation.files import make_private_directory, read_private, write_once, write_private
 
 __all__ = ["Begin", "KeptProgress", "Reached", "roots_digest", "take_up"]
 
 _VERSION = 1
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """Where the progress cannot be kept, that is said; a walk that cannot go on must not seem to."""
+    try:
+        yield
+    except OSError as error:
+        raise FixInstallation(
+            f"The progress of the verification cannot be kept in {place}.",
+            why=type(error).__name__,
+            remedy="Let the folder be writable, or set LINTAS_HOME to one that is yours.",
+        ) from None
 
 
 class Begin(StrEnum):
@@ -91,11 +106,12 @@ class KeptProgress:
     @classmethod
     def within(cls, home: Path, source: str, file: Path | None = None) -> KeptProgress:
         """The progress that is kept in an auditor's home, or in a file of their own choice under its key."""
-        folder = make_private_directory(home / "verified")
-        key_file = folder / "key"
-        write_once(key_file, secrets.token_bytes(32))
-        name = hashlib.sha256(source.encode()).hexdigest()[:16]
-        return cls(file or folder / f"{name}.progress", read_private(key_file), source)
+        with _told(home / "verified"):
+            folder = make_private_directory(home / "verified")
+            key_file = folder / "key"
+            write_once(key_file, secrets.token_bytes(32))
+            name = hashlib.sha256(source.encode()).hexdigest()[:16]
+            return cls(file or folder / f"{name}.progress", read_private(key_file), source)
 
     def read(self) -> Reached | None:
         """How far the last walk came; None when nothing is kept.
@@ -104,13 +120,14 @@ class KeptProgress:
             ProgressFalse: when the file was changed, or is about another log.
         """
         try:
-            content = json.loads(self.file.read_bytes())
+            with _told(self.file):
+                content = json.loads(self.file.read_bytes()) if self.file.exists() else None
+            if content is None:
+                return None
             given, body = content["mac"], content["progress"]
             if not hmac.compare_digest(str(given), self._mac(body)):
                 raise ValueError
             return Reached(**body)
-        except FileNotFoundError:
-            return None
         except (ValueError, KeyError, TypeError):
             raise ProgressFalse(
                 f"The file {self.file.name}, in which the progress is kept, is not as it was written.",
@@ -126,7 +143,8 @@ class KeptProgress:
         self._written = now
         body = {**asdict(reached), "at": clock.now().isoformat(timespec="seconds")}
         content = json.dumps({"progress": body, "mac": self._mac(body)}, indent=1)
-        write_private(self.file, content.encode())
+        with _told(self.file):
+            write_private(self.file, content.encode())
 
     def _mac(self, body: Mapping[str, Any]) -> str:
         bound = json.dumps([_VERSION, self._source, body], sort_keys=True)

@@ -72,6 +72,15 @@ def test_what_could_not_be_checked_ends_with_75(verify, folder, tmp_path):
     assert verify(*nowhere)[0] == 75
 
 
+def test_a_home_that_cannot_be_written_is_said_not_passed_over(verify, folder, tmp_path):
+    (tmp_path / "home").write_text("a file where the home should be")
+    code, _, trouble = verify("--files", folder)
+    assert (code, "progress of the verification cannot be kept" in trouble) == (75, True)
+    (tmp_path / "home").unlink()
+    code, _, trouble = verify("--files", folder, "--state", tmp_path)
+    assert (code, "progress of the verification cannot be kept" in trouble) == (75, True)
+
+
 def test_a_url_beyond_this_machine_must_be_https_and_no_metadata_service(verify, folder):
     for url in ("http://log.example.go.id", "https://169.254.169.254/log"):
         code, _, trouble = verify("--url", url, "--keys", folder / "keys", "--json")
