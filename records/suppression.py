@@ -1,7 +1,8 @@
 """Erased persons in the records: forgetting them, and not taking them in again.
 
 Invariant: once an erasure has begun, no publish brings a record of the person and no answer is given about
-them. What is about others and only names the person (a child's record names its mother) stays theirs.
+them; once it has ended, no batch that is held or was left behind has a row of theirs in staging. What is
+about others and only names the person (a child's record names its mother) stays theirs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from foundation.database import Role, translated
+from records import ledger
 from records.batches import Batch
 from records.shapes import read_shapes
 from records.tags import TagKey
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from audit.erasure.erasing import Forgotten
     from foundation.installation import Installation
 
-__all__ = ["drop_suppressed", "forget_person", "suppression_tag"]
+__all__ = ["drop_suppressed", "forget_person", "suppression_tag", "withdraw_suppressed"]
 
 
 def suppression_tag(installation: Installation, identifier: str) -> bytes:
@@ -35,6 +37,7 @@ def forget_person(installation: Installation, person: Forgotten) -> int:
         How many versions of records were removed.
     """
     removed = 0
+    _forget_staged(installation, person)
     with translated(), installation.database.connect(Role.STEWARD) as connection:
         datasets = [shape.dataset_id for shape in read_shapes(connection)]
         connection.commit()
@@ -48,6 +51,52 @@ def forget_person(installation: Installation, person: Forgotten) -> int:
             "SELECT identity.forget_person(%s, %s, %s)", [person.request_id, person.handle, person.tag]
         )
     return removed
+
+
+_STAGED = """
+SELECT b.batch_id, b.dataset_id, b.slices FROM records.batch b
+ WHERE to_regclass('staging.b_' || replace(b.batch_id::text, '-', '')) IS NOT NULL
+"""
+_WITHDRAWN = " RETURNING s._slice, s._page, hash_record_extended(s, 0)"
+
+
+def _forget_staged(installation: Installation, person: Forgotten) -> None:
+    """Take the person's rows out of every batch that waits or was left behind, and out of its ledger."""
+    with translated(), installation.database.connect(Role.INGEST) as connection:
+        subjects = {each.dataset_id: each.subject_column for each in read_shapes(connection)}
+        waiting = connection.execute(_STAGED).fetchall()
+        connection.commit()
+        for batch_id, dataset, slices in waiting:
+            if (subject := subjects.get(dataset)) is None:
+                continue
+            # Whoever lands, publishes or ends the batch holds this row, too.
+            connection.execute("SELECT FROM records.batch WHERE batch_id = %s FOR UPDATE", [batch_id])
+            staging = sql.Identifier("staging", f"b_{batch_id.hex}")
+            there = connection.execute("SELECT to_regclass(%s)", [staging.as_string(connection)]).fetchone()
+            if there is not None and there[0] is not None:
+                query = sql.SQL("DELETE FROM {} s WHERE s.{} = %s").format(staging, sql.Identifier(subject))
+                rows = connection.execute(query + sql.SQL(_WITHDRAWN), [person.value]).fetchall()
+                names = [str(each["slice_id"]) for each in slices or ()]
+                ledger.withdraw(connection, batch_id, ((names[row[0]], row[1], row[2]) for row in rows))
+            connection.commit()
+
+
+def withdraw_suppressed(connection: psycopg.Connection[Any], batch: Batch, tags: TagKey) -> None:
+    """Take the rows of erased persons out of a batch that is about to be held, and out of its ledger.
+
+    Call it in the transaction that holds the batch.
+    """
+    anybody = connection.execute("SELECT EXISTS (SELECT FROM audit.suppression)").fetchone()
+    subject = batch.staging.table.subject_column
+    if subject is None or anybody is None or not anybody[0]:
+        return
+    query = sql.SQL("DELETE FROM {staging} s USING audit.suppression x WHERE x.tag = {tag}").format(
+        staging=batch.staging.identifier,
+        tag=sql.SQL(tags.sql_subject.format(sql.Identifier("s", subject).as_string(connection))),
+    )
+    rows = connection.execute(query + sql.SQL(_WITHDRAWN), tags.parameters).fetchall()
+    names = [each.slice_id for each in batch.slices]
+    ledger.withdraw(connection, batch.batch_id, ((names[row[0]], row[1], row[2]) for row in rows))
 
 
 def drop_suppressed(connection: psycopg.Connection[Any], batch: Batch, tags: TagKey) -> dict[str, int]:

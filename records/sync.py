@@ -41,6 +41,7 @@ from records.opening import (
 from records.publishing import Published, publish
 from records.references import asked_by, resolve
 from records.report import StepSeconds, SyncReport
+from records.suppression import withdraw_suppressed
 from schemas.contract import Contract
 
 __all__ = [
@@ -191,6 +192,7 @@ def _conclude(
     if found.publishable:
         batches.mark(connection, batch, BatchStatus.ASSESSED, report)
         return
+    withdraw_suppressed(connection, batch, context.tags)
     Merging(connection, batch, context.tags).changed_subjects()
     batches.mark(connection, batch, BatchStatus.HELD, report)
     details = {"rules": list(found.broken_rules), "assessment": str(found.verdict)}

@@ -17,6 +17,7 @@ from records.errors import SubjectNotMatched
 from records.identity import Applicant, confirm
 from records.publishing import leaves_of
 from records.suppression import forget_person, suppression_tag
+from records.sync import publish, reject_held, release, take_over
 from records.tables import RecordTable
 from schemas.identifiers import Nik
 from verification.forgetting import forget_person as forget_answers
@@ -100,6 +101,47 @@ def test_a_row_that_is_left_in_quarantine_about_an_erased_person_goes(world: Wor
     assert world.rows(count)[0]["n"] == 0
     world.sync(PERSONS, wrong)
     assert world.rows(count)[0]["n"] == 0
+
+
+def staged(world: World, number: int) -> int:
+    """How many rows about the number lie in staging, of whatever batch."""
+    tables = world.rows("SELECT relname FROM pg_class WHERE relnamespace = 'staging'::regnamespace")
+    count = "SELECT count(*) AS n FROM staging.{} WHERE nik = %s"
+    found = [world.rows(count.format(each["relname"]), [nik_of(number)]) for each in tables]
+    return sum(row["n"] for (row,) in found)
+
+
+def test_a_held_batch_keeps_no_row_of_an_erased_person_and_is_released_all_the_same(world: World) -> None:
+    world.sync(PERSONS, EVERYBODY)
+    held = world.sync(PERSONS, [person(7, alamat="LAIN"), *EVERYBODY[:6], *EVERYBODY[7:60]])
+    assert held.held
+    assert staged(world, 7) == 1
+    erase(world, 7)
+    assert staged(world, 7) == 0
+    release(world.installation, held.batch_id, actor="steward-1", reason="they moved")
+    published = publish(world.context, take_over(world.context, world.contracts[PERSONS], held.batch_id))
+    assert published.closed == 60
+    assert known(world, 7) == []
+
+
+def test_what_a_rejected_batch_left_behind_about_an_erased_person_goes(world: World) -> None:
+    world.sync(PERSONS, EVERYBODY)
+    held = world.sync(PERSONS, EVERYBODY[:60])
+    reject_held(world.installation, held.batch_id, actor="steward-1", reason="cut")
+    assert staged(world, 7) == 1
+    erase(world, 7)
+    assert (staged(world, 7), staged(world, 8)) == (0, 1)
+
+
+def test_a_batch_that_is_held_after_the_erasure_leaves_the_person_out(world: World) -> None:
+    world.sync(PERSONS, EVERYBODY)
+    erase(world, 7)
+    held = world.sync(PERSONS, EVERYBODY[:60])
+    assert held.held
+    assert (staged(world, 7), staged(world, 8)) == (0, 1)
+    release(world.installation, held.batch_id, actor="steward-1", reason="they moved")
+    publish(world.context, take_over(world.context, world.contracts[PERSONS], held.batch_id))
+    assert known(world, 7) == []
 
 
 def test_every_other_record_of_a_batch_stays_proven_after_an_erasure(world: World) -> None:
