@@ -275,10 +275,12 @@ def _unknown(given: Mapping[str, Any], allowed: Mapping[str, str]) -> list[str]:
 
 def _check_value(value: Any, where: str, depth: int) -> None:
     kind = type(value)
-    if kind in _WITHOUT_PARTS or (kind is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER):
+    if kind in _WITHOUT_PARTS:
         return
     if depth > _MAXIMUM_DEPTH:
         raise EntryRefused("The entry is nested too deeply.", location=Location(field=where))
+    if kind is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+        return
     if kind is dict:
         if not (value.keys() <= _OUR_KEYS or all(map(_is_key, value))):
             raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
