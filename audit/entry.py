@@ -279,8 +279,6 @@ def _check_value(value: Any, where: str, depth: int) -> None:
         return
     if depth > _MAXIMUM_DEPTH:
         raise EntryRefused("The entry is nested too deeply.", location=Location(field=where))
-    if kind is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
-        return
     if kind is dict:
         if not (value.keys() <= _OUR_KEYS or all(map(_is_key, value))):
             raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
