@@ -19,7 +19,7 @@ from audit.kinds import EntryKind
 from audit.quorum import refuse_without_quorum
 from foundation import clock
 
-__all__ = ["MAXIMUM_MERGE_DELAY", "Promise", "append", "append_many"]
+__all__ = ["MAXIMUM_MERGE_DELAY", "Promise", "append", "append_many", "append_together"]
 
 MAXIMUM_MERGE_DELAY = timedelta(seconds=30)
 """How long after the append a checkpoint covers the entry at the latest; ordinarily about one second."""
@@ -98,6 +98,29 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
     return promises
 
 
+def append_together(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft]) -> list[Promise]:
+    """Write some entries in the caller's transaction by one statement, which may travel with others.
+
+    Raises:
+        EntryRefused: when any draft is not an entry of its kind; nothing is written.
+        QuorumMissing: when one records an exchange, and witnesses have been missing for too long.
+    """
+    deadline = clock.now() + MAXIMUM_MERGE_DELAY
+    entries = [build(draft) for draft in drafts]
+    refuse_without_quorum(connection, {entry.kind for entry in entries})
+    columns = zip(*map(_row, entries), strict=True)
+    index = sorted((key, entry.entry_id) for entry in entries for key in entry.index_keys)
+    sealed = [(entry.entry_id, entry.sealed_blob) for entry in entries if entry.sealed_blob is not None]
+    cases = sorted((entry.case_key, entry.entry_id) for entry in entries if entry.case_key is not None)
+    given = {name: list(column) for name, column in zip(_NAMES, columns, strict=True)}
+    given |= {"index_key": [key for key, _ in index], "index_of": [entry for _, entry in index]}
+    given |= {"sealed_of": [entry for entry, _ in sealed], "blob": [blob for _, blob in sealed]}
+    given |= {"case_key": [key for key, _ in cases], "case_of": [entry for _, entry in cases]}
+    if entries:
+        connection.execute(_TOGETHER if cases else _TOGETHER_WITHOUT_CASES, given)
+    return [Promise(entry.entry_id, entry.leaf_hash, deadline) for entry in entries]
+
+
 @lru_cache(maxsize=8)
 def _statement(is_about_a_subject: bool, is_sealed: bool, has_case: bool) -> str:
     """One statement, so one round trip, for the entry and everything that stands beside it."""
@@ -112,6 +135,23 @@ def _statement(is_about_a_subject: bool, is_sealed: bool, has_case: bool) -> str
 
 _NAMES = ("id", "kind", "at", "provider", "consumer", "purpose", "outcome", "entry")
 _TYPES = ["uuid", "text", "timestamptz", "text", "text", "text", "text", "bytea"]
+
+_BESIDE = """
+WITH indexed AS (INSERT INTO audit.subject_index (index_key, entry_id)
+                 SELECT * FROM unnest(%(index_key)s::bytea[], %(index_of)s::uuid[])),
+     sealed AS (INSERT INTO audit.sealed (entry_id, blob)
+                SELECT * FROM unnest(%(sealed_of)s::uuid[], %(blob)s::bytea[]))
+"""
+_CASED = """,
+     cased AS (INSERT INTO audit.case_index (case_key, entry_id)
+               SELECT * FROM unnest(%(case_key)s::bytea[], %(case_of)s::uuid[]))
+"""
+_ENTRIES = f"""
+INSERT INTO audit.outbox ({_COLUMNS})
+SELECT * FROM unnest({", ".join(f"%({name})s::{kind}[]" for name, kind in zip(_NAMES, _TYPES, strict=True))})
+"""  # noqa: S608
+_TOGETHER = _BESIDE + _CASED + _ENTRIES
+_TOGETHER_WITHOUT_CASES = _BESIDE + _ENTRIES
 
 
 def _row(entry: BuiltEntry) -> _Row:

@@ -92,13 +92,27 @@ def hold(
     """
     decision.require_allowed()
     moment = at or clock.now()
-    lock_shared(connection, [*_keys(decision), *map(lock_key, persons)])
+    lock_shared(connection, [*keys_of(decision), *map(lock_key, persons)])
     reread = _reread(connection, decision, moment, persons)
     if transaction is not None:
         transaction.settle()
     if connection.info.transaction_status is not TransactionStatus.INTRANS:
-        raise _unsuitable("the connection commits every statement by itself")
+        raise unsuitable("the connection commits every statement by itself")
     current = _read(reread)
+    require_unchanged(decision, current)
+    _note_review(connection, decision)
+
+
+Current = dict[tuple[str, str], tuple[int, str, bool]]
+"""What stands now, by what it is and its id: revision, hash, and whether it is in force."""
+
+
+def require_unchanged(decision: Decision, current: Current) -> None:
+    """Refuse what does not stand any more as it was decided.
+
+    Raises:
+        PersonErased, ExchangeDenied, AgreementChanged, ConsentChanged: As `hold` says.
+    """
     if ("erased", "") in current:
         raise PersonErased("A person whom the exchange concerns was erased, or is being erased")
     _require_standing(decision, current)
@@ -118,13 +132,10 @@ def hold(
             decision_id=decision.decision_id,
             rules=["consent.changed"],
         )
-    _note_review(connection, decision)
 
 
-_Current = dict[tuple[str, str], tuple[int, str, bool]]
-
-
-def _keys(decision: Decision) -> list[int]:
+def keys_of(decision: Decision) -> list[int]:
+    """The locks of everything that a decision rests on."""
     keys = [agreement_key(reference.id) for reference in decision.agreements]
     request = decision.request
     if decision.consent is not None and request.subject is not None:
@@ -148,14 +159,14 @@ def _reread(
     )
 
 
-def _read(reread: Cursor[Any]) -> _Current:
+def _read(reread: Cursor[Any]) -> Current:
     rows = reread.fetchall()
     if any(row[5] != "read committed" for row in rows):
-        raise _unsuitable("its snapshot is older than the locks")
+        raise unsuitable("its snapshot is older than the locks")
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
 
 
-def _require_standing(decision: Decision, current: _Current) -> None:
+def _require_standing(decision: Decision, current: Current) -> None:
     suspended = {identity for what, identity in current if what == "suspended"}
     if not suspended:
         return
@@ -191,7 +202,8 @@ def _note_review(connection: Connection[Any], decision: Decision) -> None:
     )
 
 
-def _unsuitable(why: str) -> UnsuitableTransaction:
+def unsuitable(why: str) -> UnsuitableTransaction:
+    """The transaction is none in which an exchange may be committed."""
     return UnsuitableTransaction(
         "The exchange cannot be committed on this connection",
         why=why,

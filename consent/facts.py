@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from consent.revision import ConsentRevision
 from consent.terms import AgreementRevision, AgreementTerms
 from foundation.canonical import sha256_hex
 
-__all__ = ["gather", "governing_agreements"]
+__all__ = ["gather", "gather_together", "governing_agreements"]
 
 # Of each agreement: the revision that governs at the moment, or, when none has begun, the first one, so
 # that a denial can say "not yet in force".
@@ -34,23 +35,30 @@ SELECT DISTINCT ON (r.agreement_id)
  ORDER BY r.agreement_id, r.valid_from <= %(at)s DESC,
           CASE WHEN r.valid_from <= %(at)s THEN r.revision ELSE -r.revision END DESC
 """
-_BETWEEN = _GOVERNING.format(between=" WHERE r.consumer = %(consumer)s AND r.provider = ANY(%(providers)s)")
+_BETWEEN = _GOVERNING.format(
+    between=" WHERE r.consumer = ANY(%(consumers)s) AND r.provider = ANY(%(providers)s)"
+)
 _EVERYWHERE = _GOVERNING.format(between="")
 
 _FACTS = f"""
 SELECT 'agency' AS what, agency_id AS id, 0 AS revision, '' AS hash, NULL::timestamptz AS ended_at,
-       0::bigint AS leased, agency_id AS owner, status = 'active' AS active, NULL::bytea AS payload
+       0::bigint AS leased, agency_id AS owner, status = 'active' AS active, NULL::bytea AS payload,
+       0::bigint AS place
   FROM participants.agency WHERE agency_id = ANY(%(agencies)s)
 UNION ALL
-SELECT 'system', system_id, 0, '', NULL, 0, agency_id, status = 'active', NULL
-  FROM participants.system WHERE system_id = %(system)s
+SELECT 'system', system_id, 0, '', NULL, 0, agency_id, status = 'active', NULL, 0
+  FROM participants.system WHERE system_id = ANY(%(systems)s)
 UNION ALL
-SELECT 'agreement', g.*, NULL, NULL, NULL FROM ({_BETWEEN}) AS g
+SELECT 'agreement', g.*, NULL, NULL, NULL, 0 FROM ({_BETWEEN}) AS g
 UNION ALL
-(SELECT 'consent', '', r.revision, encode(r.hash, 'hex'), NULL, 0, NULL, NULL, r.payload
-   FROM consent.consent c JOIN consent.consent_revision r USING (consent_id)
-  WHERE c.subject = %(subject)s::uuid AND c.consumer = %(consumer)s AND c.purpose = %(purpose)s
-  ORDER BY r.revision DESC LIMIT 1)
+SELECT 'consent', '', l.revision, encode(l.hash, 'hex'), NULL, 0, NULL, NULL, l.payload, w.place
+  FROM unnest(%(subjects)s::uuid[], %(consumers)s::text[], %(purposes)s::text[])
+       WITH ORDINALITY AS w (subject, consumer, purpose, place)
+ CROSS JOIN LATERAL (
+       SELECT r.revision, r.hash, r.payload FROM consent.consent c
+         JOIN consent.consent_revision r USING (consent_id)
+        WHERE c.subject = w.subject AND c.consumer = w.consumer AND c.purpose = w.purpose
+        ORDER BY r.revision DESC LIMIT 1) AS l
 """  # noqa: S608
 
 
@@ -62,26 +70,61 @@ def gather(connection: Connection[Any], request: ExchangeRequest, leases: QuotaL
         request: What is asked.
         leases: This process's quota blocks, whose unused units count as left.
     """
-    day, providers = quota_day(request.at), sorted(request.providers)
+    return gather_together(connection, [request], leases)[0]
+
+
+def gather_together(
+    connection: Connection[Any], requests: Sequence[ExchangeRequest], leases: QuotaLeases | None = None
+) -> list[Facts]:
+    """Everything stored that bears on each of several requests of one moment, in one question.
+
+    Raises:
+        ValueError: When the requests are not of one moment, at which one agreement governs them all.
+    """
+    at = requests[0].at
+    if any(request.at != at for request in requests):
+        raise ValueError("facts are gathered together for one moment only")
+    day = quota_day(at)
+    providers = sorted({provider for request in requests for provider in request.providers})
     asked = {
-        "agencies": [request.consumer, *providers],
-        "system": request.system,
+        "agencies": sorted({*providers, *(request.consumer for request in requests)}),
+        "systems": sorted({request.system for request in requests}),
         "day": day,
-        "at": request.at,
-        "consumer": request.consumer,
+        "at": at,
         "providers": providers,
-        "subject": request.subject,
-        "purpose": request.purpose,
+        "subjects": [request.subject for request in requests],
+        "consumers": [request.consumer for request in requests],
+        "purposes": [request.purpose for request in requests],
     }
     found: dict[str, list[tuple[Any, ...]]] = {"agency": [], "system": [], "agreement": [], "consent": []}
     for what, *row in connection.execute(_FACTS, asked).fetchall():
         found[what].append(tuple(row))
-    return Facts(
-        agreements=_facts(connection, [row[:5] for row in found["agreement"]], day, leases),
-        consent=next((_consent_fact(row[7], row[2]) for row in found["consent"]), None),
-        agencies={row[0]: row[6] for row in found["agency"]},
-        systems={row[0]: SystemFact(row[5], row[6]) for row in found["system"]},
+    agreements = _facts(connection, [row[:5] for row in found["agreement"]], day, leases)
+    consents = {row[8]: _consent_fact(row[7], row[2]) for row in found["consent"]}
+    agencies = {row[0]: row[6] for row in found["agency"]}
+    systems = {row[0]: SystemFact(row[5], row[6]) for row in found["system"]}
+    return [
+        Facts(
+            agreements=_between(request, agreements),
+            consent=consents.get(place),
+            agencies={name: agencies[name] for name in _parties(request) if name in agencies},
+            systems={request.system: systems[request.system]} if request.system in systems else {},
+        )
+        for place, request in enumerate(requests, start=1)
+    ]
+
+
+def _between(request: ExchangeRequest, agreements: tuple[AgreementFact, ...]) -> tuple[AgreementFact, ...]:
+    providers = request.providers
+    return tuple(
+        fact
+        for fact in agreements
+        if fact.terms.consumer == request.consumer and fact.terms.provider in providers
     )
+
+
+def _parties(request: ExchangeRequest) -> frozenset[str]:
+    return request.providers | {request.consumer}
 
 
 def governing_agreements(connection: Connection[Any], at: datetime) -> tuple[AgreementFact, ...]:

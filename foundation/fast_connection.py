@@ -21,6 +21,8 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from foundation.arrays import as_array
+
 __all__ = ["FastConnection", "Rows"]
 
 _MOST_PREPARED = 250
@@ -258,6 +260,7 @@ def _dumped(
     """The parameters as libpq takes them, with their types and formats."""
     if not values:
         return None, (), None
+    values = [as_array(value) if type(value) is list else value for value in values]
     dumped = adapting.dump_sequence(values, [PyFormat.AUTO] * len(values))
     return dumped, tuple(adapting.types or ()), adapting.formats
 

@@ -12,23 +12,29 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 
-from foundation.errors import Location
-from records.errors import NeedUnknown
+from records.evidence_question import question
 from records.identity import ConfirmedSubject
 from records.shapes import DatasetShape, shapes_of
 
-__all__ = ["SELF", "About", "Contradiction", "Evidence", "EvidenceStatus", "Need", "evidence", "not_related"]
+__all__ = [
+    "SELF",
+    "About",
+    "Contradiction",
+    "Evidence",
+    "EvidenceStatus",
+    "Need",
+    "evidence",
+    "evidence_together",
+    "not_related",
+]
 
 EASTERNMOST = timezone(timedelta(hours=9))
 """Eastern Indonesia: a day has begun for a record when it has begun anywhere in the country."""
-_MOST_RECORDS = 20
 
 
 class EvidenceStatus(StrEnum):
@@ -150,14 +156,38 @@ def evidence(
     Raises:
         NeedUnknown: When a need names a field that its dataset does not have.
     """
-    abouts = {**(related or {}), SELF: About(subject)}
+    return evidence_together(connection, [{**(related or {}), SELF: About(subject)}], needs, now)[0]
+
+
+def evidence_together(
+    connection: psycopg.Connection[Any],
+    abouts: Sequence[Mapping[str, About]],
+    needs: Sequence[Need],
+    now: datetime,
+) -> list[dict[str, Evidence]]:
+    """Gather the evidence about several applicants in one question to the database.
+
+    Args:
+        connection: Connection in the API role.
+        abouts: For each applicant, whom the relations lead to: `self`, and the same proven ones for all.
+        needs: What is needed of each, by name.
+        now: The moment of the exchange.
+
+    Raises:
+        NeedUnknown: When a need names a field that its dataset does not have.
+    """
     rows = _ask(connection, abouts, needs, now, fresh=False)
     if rows is None:  # a contract changed since this process last looked
         rows = _ask(connection, abouts, needs, now, fresh=True) or {}
-    return {
-        need.name: _judged(need, rows.get(number), now) if need.relation in abouts else not_related(need)
-        for number, need in enumerate(needs)
-    }
+    return [
+        {
+            need.name: _judged(need, rows.get((person, number)), now)
+            if need.relation in about
+            else not_related(need)
+            for number, need in enumerate(needs)
+        }
+        for person, about in enumerate(abouts)
+    ]
 
 
 def not_related(need: Need, status: EvidenceStatus = EvidenceStatus.NOT_RELATED) -> Evidence:
@@ -165,115 +195,43 @@ def not_related(need: Need, status: EvidenceStatus = EvidenceStatus.NOT_RELATED)
     return Evidence(need, status, {}, need.dataset_id.partition("/")[0], need.dataset_id)
 
 
+_Found = tuple[DatasetShape, tuple[Any, ...]]
+
+
 def _ask(
     connection: psycopg.Connection[Any],
-    abouts: Mapping[str, About],
+    abouts: Sequence[Mapping[str, About]],
     needs: Sequence[Need],
     now: datetime,
     *,
     fresh: bool,
-) -> dict[int, tuple[DatasetShape, tuple[Any, ...]]] | None:
+) -> dict[tuple[int, int], _Found] | None:
+    """What was found for each person and need, by their places."""
     shapes = shapes_of(connection, [need.dataset_id for need in needs], fresh=fresh)
     known = tuple(
         (number, need, shapes[need.dataset_id])
         for number, need in enumerate(needs)
-        if need.dataset_id in shapes and need.relation in abouts
+        if need.dataset_id in shapes and need.relation in abouts[0]
     )
     if not known:
         return {}
-    given: dict[str, Any] = {"today": now.astimezone(EASTERNMOST).date()}
-    for relation, about in abouts.items():
-        given[f"identifier_{relation}"] = about.subject.nik.value
-        given[f"subject_{relation}"] = about.subject.keys.handle
-        given[f"tag_{relation}"] = about.subject.tag
-        given[f"target_{relation}"] = about.target
-    rows = {row[0]: row[1:] for row in connection.execute(_question(known), given)}
-    if any(rows.get(number, (None,))[0] != shape.contract_hash for number, _, shape in known) and not fresh:
+    relations = tuple(sorted(abouts[0]))
+    given: dict[str, Any] = {"today": now.astimezone(EASTERNMOST).date(), "person": list(range(len(abouts)))}
+    for relation in relations:
+        of = [about[relation] for about in abouts]
+        given[f"identifier_{relation}"] = [each.subject.nik.value for each in of]
+        given[f"subject_{relation}"] = [each.subject.keys.handle for each in of]
+        given[f"tag_{relation}"] = [each.subject.tag for each in of]
+        given[f"target_{relation}"] = [each.target for each in of]
+    rows = connection.execute(question(known, relations), given).fetchall()
+    hashes = {number: shape for number, _, shape in known}
+    asked_of = len({row[1] for row in rows}) == len(known)
+    if not fresh and not (asked_of and all(row[2] == hashes[row[1]].contract_hash for row in rows)):
         return None
-    return {number: (shape, rows[number]) for number, _, shape in known if number in rows}
+    return {(row[0], row[1]): (hashes[row[1]], row[2:]) for row in rows}
 
 
-@lru_cache(maxsize=256)
-def _question(known: tuple[tuple[int, Need, DatasetShape], ...]) -> bytes:
-    parts = sql.SQL(" UNION ALL ").join(_part(number, need, shape) for number, need, shape in known)
-    return parts.as_bytes(None)
-
-
-def _part(number: int, need: Need, shape: DatasetShape) -> sql.Composed:
-    for name in (*need.fields, *need.latest_by, *([need.target_field] if need.target_field else [])):
-        if shape.sql_type(name) is None:
-            raise NeedUnknown(
-                f"The dataset {need.dataset_id} has no field of that name",
-                remedy="Correct the service's evidence or publish a contract that has the field",
-                location=Location(field=name),
-                need=need.name,
-            )
-    records = sql.SQL("NULL::jsonb")
-    if shape.subject_column is not None:
-        records = _records(need, shape)  # type: ignore[assignment]
-    return sql.SQL(
-        "SELECT {number}::int, d.contract_hash, d.agency, d.closed_world, d.freshness, s.source_time,"
-        " s.contract_version,"
-        " EXISTS (SELECT FROM quality.quarantine_tag q WHERE q.tag = {tag} AND q.dataset_id = {dataset}),"
-        " EXISTS (SELECT FROM quality.held_tag h WHERE h.tag = {tag} AND h.dataset_id = {dataset}),"
-        " {records}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-        " FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)"
-        " WHERE d.dataset_id = {dataset}"
-    ).format(
-        number=sql.Literal(number),
-        dataset=sql.Literal(need.dataset_id),
-        tag=sql.Placeholder(f"tag_{need.relation}"),
-        records=records,
-    )
-
-
-def _records(need: Need, shape: DatasetShape) -> sql.Composed:
-    """The subject's records that hold today, the latest first, but for those that a person has cut loose.
-
-    `OFFSET 0` keeps the planner from walking the table in the order of the sort instead of by number.
-    """
-    latest = need.latest_by or shape.order_columns
-    order = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier("t", name)) for name in latest]
-    target = sql.SQL("")
-    if need.target_field is not None:
-        target = sql.SQL(" AND n.{} = {}").format(
-            sql.Identifier(need.target_field), sql.Placeholder(f"target_{need.relation}")
-        )  # type: ignore[assignment]
-    return sql.SQL(
-        "(SELECT jsonb_agg(jsonb_build_array(r.record_id, jsonb_build_array({fields}),"
-        " jsonb_build_array({latest}), {contradictions})) FROM (SELECT * FROM ("
-        "SELECT * FROM {table} n WHERE n.{subject} = {identifier} AND n.dataset = {dataset}{target}"
-        " AND (n.valid_to IS NULL OR n.valid_to > %(today)s) AND NOT EXISTS (SELECT FROM identity.severance c"
-        " WHERE c.subject_id = {handle} AND c.record_id = n.record_id AND c.recorded_to IS NULL)"
-        " OFFSET 0) t ORDER BY {order} LIMIT {limit}) r)"
-    ).format(
-        fields=sql.SQL(", ").join(sql.Identifier("r", name) for name in need.fields),
-        latest=sql.SQL(", ").join(sql.Identifier("r", name) for name in latest),
-        contradictions=_contradictions(need, shape),
-        table=shape.table,
-        subject=sql.Identifier(shape.subject_column or ""),
-        identifier=sql.Placeholder(f"identifier_{need.relation}"),
-        handle=sql.Placeholder(f"subject_{need.relation}"),
-        target=target,
-        dataset=sql.Literal(need.dataset_id),
-        order=sql.SQL(", ").join([*order, sql.SQL("t.record_id")]),
-        limit=sql.Literal(_MOST_RECORDS),
-    )
-
-
-def _contradictions(need: Need, shape: DatasetShape) -> sql.Composable:
-    """Open conflicts about needed fields; not even asked for where no needed field can be in one."""
-    fields = [name for name in need.fields if name in shape.comparable]
-    if not fields:
-        return sql.SQL("NULL")
-    return sql.SQL(
-        "(SELECT jsonb_agg(jsonb_build_array(c.field, c.dataset_id, c.other_dataset_id))"
-        " FROM quality.conflict c WHERE c.closed_at IS NULL AND c.field = ANY({fields})"
-        " AND (c.record_id = r.record_id OR c.other_record_id = r.record_id))"
-    ).format(fields=sql.Literal(fields))
-
-
-def _judged(need: Need, found: tuple[DatasetShape, tuple[Any, ...]] | None, now: datetime) -> Evidence:
+def _judged(need: Need, found: _Found | None, now: datetime) -> Evidence:
     provider = need.dataset_id.partition("/")[0]
     if found is None or found[1][4] is None:
         seen_from = found[1][-1] if found else None

@@ -11,19 +11,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from foundation import clock
 from records.evidence import EASTERNMOST, EvidenceStatus
 from records.identity import ConfirmedSubject
+from records.relation_question import STATES, question
 from records.shapes import DatasetShape, all_shapes
 from records.tags import TagKey
 
-__all__ = ["Relation", "RelationEvidence", "RelationKind", "RelationTarget", "related", "relation_evidence"]
+__all__ = [
+    "Relation",
+    "RelationEvidence",
+    "RelationKind",
+    "RelationTarget",
+    "related",
+    "relation_evidence",
+    "relations_together",
+]
 
 MAJORITY = 18
 """Age at which guardianship by parents ends (UU 35/2014 on child protection, UU 16/2019 on marriage)."""
@@ -150,21 +157,31 @@ def relation_evidence(
     now: datetime | None = None,
 ) -> RelationEvidence:
     """As `related`, telling a relation that does not hold from one about which nothing can be said."""
+    return relations_together(connection, relation, [(subject, target)], now=now)[0]
+
+
+def relations_together(
+    connection: psycopg.Connection[Any],
+    relation: RelationKind | str,
+    asked: Sequence[tuple[ConfirmedSubject, RelationTarget]],
+    *,
+    now: datetime | None = None,
+) -> list[RelationEvidence]:
+    """One relation of several subjects, each to a target of their own, in one question to the database."""
     kind, moment = RelationKind(relation), now or clock.now()
-    if target.kind != _TARGETS[kind]:
-        return RelationEvidence(EvidenceStatus.UNKNOWN)
+    places = [place for place, (_, target) in enumerate(asked) if target.kind == _TARGETS[kind]]
+    found = [RelationEvidence(EvidenceStatus.UNKNOWN)] * len(asked)
+    if not places:
+        return found
     shapes = tuple(each for each in all_shapes(connection) if each.record_type in _TYPES[kind])
-    given: dict[str, Any] = {
-        "target": target.value,
-        "identifier": subject.nik.value,
-        "subject": subject.keys.handle,
-        "today": moment.astimezone(EASTERNMOST).date(),
-        "tags": [subject.tag] if target.tag is None else [subject.tag, target.tag],
-        "datasets": [each.dataset_id for each in shapes],
-    }
-    states, rows = _asked(connection, _question(kind, shapes), given)
+    today = moment.astimezone(EASTERNMOST).date()
+    states, rows = _asked(connection, kind, shapes, [asked[place] for place in places], today)
     judge = _guardianship if kind is RelationKind.GUARDIAN_OF else _ownership
-    return _judged(kind, target, judge(rows, subject.nik.value, given["today"]), states, moment)
+    for number, place in enumerate(places):
+        subject, target = asked[place]
+        finding = judge(rows.get(number, []), subject.nik.value, today)
+        found[place] = _judged(kind, target, finding, states.get(number, {}), moment)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,115 +310,31 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Which records of a type are looked at, in what role, and which of their fields."""
-
-    role: str
-    record_type: str
-    condition: str
-    fields: tuple[str, ...]
-    own: bool = False
-
-
-_HEAD = ("family_card_number", "head_nik")
-_OWNER = ("owner_nik",)
-_MINE = "t.owner_nik = %(identifier)s AND t.nib = %(target)s"
-_PARENTS = ("birth_date", "mother_nik", "father_nik")
-_CARD = ("family_card_number", "relationship_to_head")
-_PARTS = {
-    RelationKind.GUARDIAN_OF: (
-        _Part("child", "Person", "t.nik = %(target)s", (*_PARENTS, *_CARD)),
-        _Part("guardian", "Person", "t.nik = %(identifier)s", _CARD, own=True),
-        _Part("birth", "Birth", "t.nik = %(target)s", _PARENTS),
-        _Part("family", "Family", "t.head_nik = %(identifier)s", _HEAD, own=True),
-        # who else heads the child's card: read by the card's number, which is the family's key at its source
-        _Part(
-            "family",
-            "Family",
-            "t.source_key = ANY(ARRAY(SELECT p.family_card_number FROM {persons} p WHERE p.nik = %(target)s))"
-            " AND t.head_nik <> %(identifier)s",
-            _HEAD,
-        ),
-    ),
-    RelationKind.OWNER_OF: (
-        _Part(
-            "business",
-            "Business",
-            "t.owner_nik = %(identifier)s AND t.nib = %(target)s",
-            _OWNER,
-            own=True,
-        ),
-        _Part(
-            "business",
-            "Business",
-            "t.source_key = %(target)s AND t.nib = %(target)s"
-            " AND t.owner_nik IS DISTINCT FROM %(identifier)s",
-            _OWNER,
-        ),
-        _Part(
-            "license",
-            "License",
-            "t.owner_nik = %(identifier)s AND t.nib = %(target)s",
-            _OWNER,
-            own=True,
-        ),
-    ),
-}
-_DISPUTED = (
-    "EXISTS (SELECT FROM quality.conflict c WHERE c.closed_at IS NULL AND c.field = 'birth_date'"
-    " AND (c.record_id = t.record_id OR c.other_record_id = t.record_id))"
-)
-_CUT = (
-    " AND NOT EXISTS (SELECT FROM identity.severance c WHERE c.subject_id = %(subject)s"
-    " AND c.record_id = t.record_id AND c.recorded_to IS NULL)"
-)
-
-
 def _asked(
-    connection: psycopg.Connection[Any], question: bytes | None, given: Mapping[str, Any]
-) -> tuple[dict[str, _State], list[_Row]]:
-    """Where the datasets stand, and what they say; in a pipeline the two travel together."""
-    standing = connection.execute(_STATES, given)
-    saying = connection.execute(question, given) if question is not None else ()
-    return {row[0]: _State(*row[1:]) for row in standing}, [_Row(*row) for row in saying]
-
-
-@lru_cache(maxsize=16)
-def _question(kind: RelationKind, shapes: tuple[DatasetShape, ...]) -> bytes | None:
-    persons = next((each.table for each in shapes if each.record_type == "Person"), None)
-    wanted = [part for part in _PARTS[kind] if persons is not None or "{persons}" not in part.condition]
-    parts = [
-        sql.SQL(
-            "SELECT {role}, t.record_id, t.dataset, jsonb_build_object({fields}), {disputed} FROM {table} t"  # noqa: S608
-            " WHERE t.dataset = {dataset} AND "
-            + part.condition
-            + " AND (t.valid_to IS NULL OR t.valid_to > %(today)s)"
-            + (_CUT if part.own else "")
-        ).format(
-            role=sql.Literal(part.role),
-            fields=sql.SQL(", ").join(
-                sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier("t", name)) for name in part.fields
-            ),
-            disputed=sql.SQL(_DISPUTED if "birth_date" in part.fields else "false"),
-            table=shape.table,
-            dataset=sql.Literal(shape.dataset_id),
-            persons=persons or shape.table,
-        )
-        for part in wanted
-        for shape in shapes
-        if shape.record_type == part.record_type
-    ]
-    return sql.SQL(" UNION ALL ").join(parts).as_bytes(None) if parts else None
-
-
-_STATES = """
-SELECT d.dataset_id, s.source_time, s.source_time + d.freshness,
-       EXISTS (SELECT FROM quality.quarantine_tag q
-                WHERE q.tag = ANY(%(tags)s) AND q.dataset_id = d.dataset_id),
-       EXISTS (SELECT FROM quality.held_tag h
-                WHERE h.tag = ANY(%(tags)s) AND h.dataset_id = d.dataset_id),
-       d.closed_world
-  FROM records.dataset d LEFT JOIN records.dataset_state s USING (dataset_id)
- WHERE d.dataset_id = ANY(%(datasets)s)
-"""
+    connection: psycopg.Connection[Any],
+    kind: RelationKind,
+    shapes: tuple[DatasetShape, ...],
+    asked: Sequence[tuple[ConfirmedSubject, RelationTarget]],
+    today: date,
+) -> tuple[dict[int, dict[str, _State]], dict[int, list[_Row]]]:
+    """Where the datasets stand for each, and what they say; in a pipeline the two travel together."""
+    given: dict[str, Any] = {
+        "person": list(range(len(asked))),
+        "target": [target.value for _, target in asked],
+        "identifier": [subject.nik.value for subject, _ in asked],
+        "subject": [subject.keys.handle for subject, _ in asked],
+        "tag": [subject.tag for subject, _ in asked],
+        "target_tag": [target.tag or subject.tag for subject, target in asked],
+        "today": today,
+        "datasets": [each.dataset_id for each in shapes],
+    }
+    statement = question(str(kind), shapes)
+    standing = connection.execute(STATES, given)
+    saying = connection.execute(statement, given) if statement is not None else ()
+    states: dict[int, dict[str, _State]] = {}
+    for person, dataset, *state in standing:
+        states.setdefault(person, {})[dataset] = _State(*state)
+    rows: dict[int, list[_Row]] = {}
+    for person, *row in saying:
+        rows.setdefault(person, []).append(_Row(*row))
+    return states, rows

@@ -21,7 +21,7 @@ import hashlib
 from dataclasses import replace
 from uuid import UUID
 
-from audit.entry import EntryKind
+from audit.entry import EntryDraft, EntryKind
 from audit.log import append
 from audit.search.cases import case_key
 from foundation import clock, telemetry
@@ -78,7 +78,7 @@ def answer(
         judged = judge(session, service, subject, claims, decision)
         composed = compose(service, question, judged)
         try:
-            return _commit(session, question, judged, composed, once=once)
+            return commit(session, question, judged, composed, once=once)
         except RacedByTwin:
             given = _given_before(session, once)
             if given is None:
@@ -98,7 +98,7 @@ def _given_before(session: Session, once: IdempotentRequest | None) -> UUID | No
     return None if once is None else idempotency.answer_given(session.connection, once, clock.now())
 
 
-def _commit(
+def commit(
     session: Session,
     question: Question,
     judged: Judged,
@@ -108,32 +108,8 @@ def _commit(
 ) -> GivenAnswer:
     """The transaction that makes an answer an answer."""
     connection, subject, decision = session.connection, judged.subject, judged.decision
-    jws = session.context.signer.sign(composed.content)
-    referral = composed.referral
-    details = {
-        "service": composed.content["service"],
-        "service_version": composed.content["service_version"],
-        "answer": composed.answer_id,
-        "case": composed.case_number is not None,
-        "referral": referral.referral_id if referral else None,
-        **judged.details,
-    }
-    personal = {
-        "answer_sha256": hashlib.sha256(jws.encode()).hexdigest(),
-        "outcomes": dict(composed.outcomes),
-        "case_number": composed.case_number,
-    }
-    draft = entry_of(
-        EntryKind.EXCHANGE_ANSWERED,
-        decision,
-        subject.keys,
-        str(composed.verdict),
-        details=details,
-        sealed=personal,
-        other=judged.other,
-    )
-    if composed.case_number is not None:
-        draft = replace(draft, case_key=case_key(session.context.vault.keyring, composed.case_number))
+    jws, referral = session.context.signer.sign(composed.content), composed.referral
+    draft = entry_of_answer(session.context, judged, composed, jws)
     with (
         telemetry.span("verification.commit"),
         committing(session, decision, subject.keys, judged.other, tags=judged.tags) as transaction,
@@ -153,3 +129,33 @@ def _commit(
         if once is not None:
             idempotency.remember(connection, transaction, once, composed.answer_id, clock.now())
     return given
+
+
+def entry_of_answer(context: AnsweringContext, judged: Judged, composed: Composed, jws: str) -> EntryDraft:
+    """The entry that records an answer."""
+    referral = composed.referral
+    details = {
+        "service": composed.content["service"],
+        "service_version": composed.content["service_version"],
+        "answer": composed.answer_id,
+        "case": composed.case_number is not None,
+        "referral": referral.referral_id if referral else None,
+        **judged.details,
+    }
+    personal = {
+        "answer_sha256": hashlib.sha256(jws.encode()).hexdigest(),
+        "outcomes": dict(composed.outcomes),
+        "case_number": composed.case_number,
+    }
+    draft = entry_of(
+        EntryKind.EXCHANGE_ANSWERED,
+        judged.decision,
+        judged.subject.keys,
+        str(composed.verdict),
+        details=details,
+        sealed=personal,
+        other=judged.other,
+    )
+    if composed.case_number is not None:
+        draft = replace(draft, case_key=case_key(context.vault.keyring, composed.case_number))
+    return draft

@@ -58,6 +58,11 @@ _INSERT = f"""
 INSERT INTO verification.answer ({_COLUMNS})
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """  # noqa: S608
+_TYPES = "uuid text text text text text uuid jsonb timestamptz uuid uuid bytea uuid jsonb"
+_INSERT_TOGETHER = f"""
+INSERT INTO verification.answer ({_COLUMNS})
+SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES.split())})
+"""  # noqa: S608
 _SELECT = f"SELECT {_COLUMNS} FROM verification.answer WHERE answer_id = %s AND system = %s"  # noqa: S608
 _WATCHED = f"""
 SELECT {_COLUMNS} FROM verification.answer a
@@ -103,25 +108,32 @@ def record_of(given: GivenAnswer, judged: Judged, question: Question) -> AnswerR
 
 def store(connection: psycopg.Connection[Any], record: AnswerRecord) -> None:
     """Insert an answer in the caller's transaction."""
-    connection.execute(
-        _INSERT,
-        (
-            record.answer_id,
-            record.consumer,
-            record.system,
-            record.service,
-            record.service_version,
-            record.purpose,
-            record.subject,
-            _as_json(record.fields),
-            record.answered_at,
-            record.decision_id,
-            record.entry_id,
-            record.sealed,
-            record.other,
-            _as_json(record.other_fields),
-        ),
+    connection.execute(_INSERT, _values(record))
+
+
+def _values(record: AnswerRecord) -> tuple[Any, ...]:
+    return (
+        record.answer_id,
+        record.consumer,
+        record.system,
+        record.service,
+        record.service_version,
+        record.purpose,
+        record.subject,
+        _as_json(record.fields),
+        record.answered_at,
+        record.decision_id,
+        record.entry_id,
+        record.sealed,
+        record.other,
+        _as_json(record.other_fields),
     )
+
+
+def store_together(connection: psycopg.Connection[Any], records: Sequence[AnswerRecord]) -> None:
+    """Insert several answers in the caller's transaction."""
+    columns = zip(*map(_values, records), strict=True)
+    connection.execute(_INSERT_TOGETHER, [list(column) for column in columns])
 
 
 def _as_json(fields: Fields) -> str:

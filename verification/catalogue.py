@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -45,10 +45,25 @@ class CompiledCriterion:
     definition: Criterion
     expression: Expression
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The names of the evidence, and of the relations, that this criterion looks at."""
-        return frozenset(record for record, _ in self.expression.references if record != CLAIM)
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """The names of the evidence, and of the relations, that this criterion looks at, in order."""
+        return tuple(sorted({record for record, _ in self.expression.references if record != CLAIM}))
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What every answer says of it, whatever its outcome."""
+        definition, instrument = self.definition, self.definition.legalInstrument
+        return {
+            "criterion": definition.identifier,
+            "title": {"id": definition.title.id, "en": definition.title.en},
+            "relation": definition.relation,
+            "legal_instrument": {
+                "title": instrument.title,
+                "article": instrument.article,
+                "illustrative": instrument.illustrative,
+            },
+        }
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -75,6 +76,7 @@ def compose(
     )
 
 
+@lru_cache(maxsize=1024)
 def moment(at: datetime) -> str:
     """RFC 3339 in UTC, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds")[:-6] + "Z"

@@ -18,7 +18,8 @@ def confirmed(session: Session, applicant: Applicant, purpose: str, service: str
     """
     try:
         with telemetry.span("verification.confirm"):
-            return confirm(session.connection, session.context.vault, applicant, session.asker.agency)
+            context = session.context
+            return confirm(session.connection, context.vault, applicant, session.asker.agency, context.linked)
     except Refused as refusal:
         log_unconfirmed(session, purpose, service, refusal)
         raise

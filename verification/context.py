@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +17,7 @@ from foundation import clock
 from foundation.database import Role, translated
 from foundation.errors import RetryLater
 from foundation.keyring import KeyPair
+from records.linking import Linked
 from records.shapes import all_shapes
 from records.tags import TagKey
 from schemas.contracts import ContractSet, load_contracts
@@ -56,6 +57,7 @@ class AnsweringContext:
     request_secret: bytes
     sources: LiveSources | None
     _closing: ExitStack
+    linked: Linked = field(default_factory=Linked)
 
     @classmethod
     def open(cls, installation: Installation, *, connections: int = 16, role: Role = Role.API) -> Self:

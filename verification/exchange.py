@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NoReturn
 
 from audit.entry import EntryDraft, EntryKind
 from audit.log import Promise, append
@@ -42,8 +43,9 @@ def disclosure(
     *,
     officer: str | None,
     case: str | None,
+    at: datetime | None = None,
 ) -> ExchangeRequest:
-    """The request to disclose, in answers that carry no values, what a service looks at."""
+    """The request to disclose, in answers that carry no values, what a service looks at; now by default."""
     return ExchangeRequest(
         verb=Verb.DISCLOSE,
         mode=Mode.VERIFY,
@@ -51,7 +53,7 @@ def disclosure(
         system=asker.system,
         purpose=purpose,
         fields=fields,
-        at=clock.now(),
+        at=at or clock.now(),
         subject=subject.handle,
         actor=officer,
         case_present=case is not None,
@@ -287,6 +289,12 @@ def _erased(session: Session, decision: Decision) -> SubjectNotMatched:
     refusal = not_matched()
     log_undecided(session, decision.request.purpose, None, refusal)
     return refusal
+
+
+def refuse(session: Session, decision: Decision, subject: SubjectKeys, refusal: Refused) -> NoReturn:
+    """Commit the entry that says no, and say it."""
+    _log_refusal(session, decision, subject, refusal)
+    raise refusal
 
 
 def _log_refusal(session: Session, decision: Decision, subject: SubjectKeys, refusal: Refused) -> None:

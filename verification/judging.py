@@ -106,13 +106,56 @@ def judge(
     people = abouts(subject, child, related)
     with telemetry.span("verification.evidence", service=service.identifier):
         evidence = evidence_of(session.connection, subject, service.needs, at, people)
-    evidence = _without_strangers(evidence, people, related)
-    evidence = renewed(session, service, decision, other, {**people, SELF: About(subject)}, evidence)
-    outcomes = evaluate(service, claims, {**evidence, **related}, today(at))
-    return Judged(subject, decision, outcomes, evidence, related, child, other)
+    found = Found(service, claims, decision, related, subject, child, other)
+    return concluded(session, found, without_strangers(evidence, people, related))
 
 
-def _without_strangers(
+@dataclass(frozen=True)
+class Found:
+    """What is known of a question when its evidence was read.
+
+    Attributes:
+        service: What is asked for.
+        claims: What the application states.
+        decision: The decision about what concerns the applicant.
+        related: The relations that were looked up.
+        subject: The applicant.
+        child: For whom the applicant was shown to speak.
+        other: What was decided about them.
+    """
+
+    service: Service
+    claims: Mapping[str, Any] = field(repr=False)
+    decision: Decision
+    related: Mapping[str, Related]
+    subject: ConfirmedSubject
+    child: ConfirmedSubject | None
+    other: OtherPerson | None
+
+    @property
+    def abouts(self) -> dict[str, About]:
+        """Whom the evidence of each proven relation, and of none, is about."""
+        return {**abouts(self.subject, self.child, self.related), SELF: About(self.subject)}
+
+
+def concluded(session: Session, found: Found, evidence: Mapping[str, Evidence]) -> Judged:
+    """Ask sources live for what is stale, where the session may rest, and judge every criterion.
+
+    Raises:
+        ConsentChanged, AgreementChanged: When the right was lost before a source could be asked.
+    """
+    renewal = renewed(session, found.service, found.decision, found.other, found.abouts, evidence)
+    return judged_by(found, renewal)
+
+
+def judged_by(found: Found, evidence: Mapping[str, Evidence]) -> Judged:
+    """Judge every criterion by what is known."""
+    day = today(found.decision.request.at)
+    outcomes = evaluate(found.service, found.claims, {**evidence, **found.related}, day)
+    return Judged(found.subject, found.decision, outcomes, evidence, found.related, found.child, found.other)
+
+
+def without_strangers(
     evidence: Mapping[str, Evidence], people: Mapping[str, About], related: Mapping[str, Related]
 ) -> dict[str, Evidence]:
     """What was not read, because no relation was proven, says why."""

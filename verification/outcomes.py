@@ -109,21 +109,11 @@ def described(
     outcome: CriterionOutcome, provenance: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> dict[str, Any]:
     """One criterion as it stands in an answer."""
-    definition = outcome.criterion.definition
-    instrument = definition.legalInstrument
+    criterion = outcome.criterion
     return {
-        "criterion": definition.identifier,
-        "title": {"id": definition.title.id, "en": definition.title.en},
+        **criterion.description,
         "outcome": str(outcome.outcome),
         "reason": reason(outcome),
-        "relation": definition.relation,
-        "legal_instrument": {
-            "title": instrument.title,
-            "article": instrument.article,
-            "illustrative": instrument.illustrative,
-        },
         "gaps": sorted({gap.status for gap in outcome.judgement.gaps}),
-        "evidence": [
-            dict(source) for need in sorted(outcome.criterion.needs) for source in provenance.get(need, ())
-        ],
+        "evidence": [source for need in criterion.needs for source in provenance.get(need, ())],
     }

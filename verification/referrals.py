@@ -101,8 +101,17 @@ def plan(
 
 _INSERT = """
 INSERT INTO verification.referral
-    (referral_id, answer_id, owner, consumer, service, subject, criteria, opened_at, due_at)
+    (referral_id, answer_id, owner, consumer, service, subject, opened_at, due_at, criteria)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_INSERT_TOGETHER = """
+INSERT INTO verification.referral
+    (referral_id, answer_id, owner, consumer, service, subject, opened_at, due_at, criteria)
+SELECT r.id, r.answer_id, r.owner, r.consumer, r.service, r.subject, r.opened_at, r.due_at,
+       string_to_array(r.criteria, ' ')
+  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::timestamptz[],
+              %s::timestamptz[], %s::text[])
+       AS r (id, answer_id, owner, consumer, service, subject, opened_at, due_at, criteria)
 """
 _COLUMNS = (
     "referral_id, answer_id, owner, consumer, service, subject, criteria, opened_at, due_at, stopped_at, "
@@ -129,38 +138,46 @@ FROM verification.referral_clock WHERE referral_id = %(id)s
 
 def open_referral(connection: Connection, referral: Referral, decision: Decision, keys: SubjectKeys) -> None:
     """Store a referral and its entry in the transaction that stores the answer."""
-    connection.execute(
-        _INSERT,
-        (
-            referral.referral_id,
-            referral.answer_id,
-            referral.owner,
-            referral.consumer,
-            referral.service,
-            referral.subject,
-            list(referral.criteria),
-            referral.opened_at,
-            referral.due_at,
-        ),
+    connection.execute(_INSERT, (*_values(referral), list(referral.criteria)))
+    append(connection, opening_entry(referral, decision, keys))
+
+
+def store_together(connection: Connection, opened: Sequence[Referral]) -> None:
+    """Store several referrals in the transaction that stores their answers, and appends their entries."""
+    columns = zip(*((*_values(each), " ".join(each.criteria)) for each in opened), strict=True)
+    connection.execute(_INSERT_TOGETHER, [list(column) for column in columns])
+
+
+def _values(referral: Referral) -> tuple[Any, ...]:
+    return (
+        referral.referral_id,
+        referral.answer_id,
+        referral.owner,
+        referral.consumer,
+        referral.service,
+        referral.subject,
+        referral.opened_at,
+        referral.due_at,
     )
-    append(
-        connection,
-        EntryDraft(
-            kind=EntryKind.REFERRAL_OPENED,
-            consumer=referral.consumer,
-            system=decision.request.system,
-            purpose=decision.request.purpose,
-            decision_id=decision.decision_id,
-            outcome="opened",
-            subject=keys,
-            details={
-                "referral": referral.referral_id,
-                "service": referral.service,
-                "answer": referral.answer_id,
-                "owner": referral.owner,
-                "deadline": referral.due_at,
-            },
-        ),
+
+
+def opening_entry(referral: Referral, decision: Decision, keys: SubjectKeys) -> EntryDraft:
+    """The entry that says that a referral was opened."""
+    return EntryDraft(
+        kind=EntryKind.REFERRAL_OPENED,
+        consumer=referral.consumer,
+        system=decision.request.system,
+        purpose=decision.request.purpose,
+        decision_id=decision.decision_id,
+        outcome="opened",
+        subject=keys,
+        details={
+            "referral": referral.referral_id,
+            "service": referral.service,
+            "answer": referral.answer_id,
+            "owner": referral.owner,
+            "deadline": referral.due_at,
+        },
     )
 
 

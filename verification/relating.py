@@ -8,7 +8,7 @@ named and by the applicant who names it, so that nobody learns by trying whose c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +24,10 @@ from verification.catalogue import OTHER_PERSON, Service
 from verification.context import Session
 from verification.exchange import log_undecided
 
-_OVER_ALL = frozenset({EvidenceStatus.ABSENT, EvidenceStatus.UNKNOWN})
-_WHO_NAMES = "who names a number: "
+OVER_ALL = frozenset({EvidenceStatus.ABSENT, EvidenceStatus.UNKNOWN})
+WHO_NAMES = "who names a number: "
 """Tells the tag on which an applicant's attempts count from the tag of the applicant's own number."""
-_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Related:
         """Why it holds, as slugs."""
         return self.evidence.relation.grounds if self.evidence.relation else ()
 
+    def seen(self, horizon: int | None) -> Related:
+        """The same, with the transaction from which on a change may have been missed."""
+        return replace(self, seen_from=horizon)
+
     @property
     def gap(self) -> EvidenceStatus:
         """What is said of evidence that was not read because the relation was not proven."""
@@ -88,13 +92,13 @@ def relate(
     found: dict[str, Related] = {}
     if not service.definition.relations:
         return found
-    horizon = session.connection.execute(_HORIZON, ()).fetchone()
+    horizon = session.connection.execute(HORIZON, ()).fetchone()
     for relation, terms in service.definition.relations.items():
         named: Identifier = claims[terms.claim]
         target = RelationTarget.tagged(named.kind, named.value, tags)
         tag = tags.subject(named.value)
         if is_counted:
-            counted_on = (tag, tags.subject(f"{_WHO_NAMES}{subject.nik.value}"))
+            counted_on = (tag, tags.subject(f"{WHO_NAMES}{subject.nik.value}"))
             shown = _attempt(session, service, subject, relation, target, counted_on, at)
         else:
             shown = relation_evidence(session.connection, subject, relation, target, now=at)
@@ -121,7 +125,7 @@ def _attempt(  # noqa: PLR0917 - what an attempt is
             require_attempts_left(session.connection, counted_on, consumer, at)
             shown = relation_evidence(session.connection, subject, relation, target, now=at)
             if shown.status is not EvidenceStatus.PRESENT:
-                over_all = shown.status in _OVER_ALL
+                over_all = shown.status in OVER_ALL
                 count_attempt(session.connection, counted_on, consumer, at, counts_over_all=over_all)
     except TooManyAttempts as refusal:
         log_undecided(session, service.definition.purpose, service.identifier, refusal, subject.keys)

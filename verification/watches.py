@@ -61,9 +61,37 @@ VALUES (%s, %s, %s, coalesce(%s::text::xid8, pg_snapshot_xmin(pg_current_snapsho
 
 def store(connection: Connection, answer_id: UUID, watch: Watch) -> None:
     """Note in the caller's transaction what an answer relied on."""
-    horizon = None if watch.seen_from is None else str(watch.seen_from)
     for thing, datasets in watch.things.items():
-        connection.execute(_STORE, (answer_id, thing, list(datasets), horizon, watch.until))
+        connection.execute(_STORE, (answer_id, thing, list(datasets), _horizon(watch), watch.until))
+
+
+def _horizon(watch: Watch) -> str | None:
+    return None if watch.seen_from is None else str(watch.seen_from)
+
+
+_STORE_TOGETHER = """
+INSERT INTO verification.watch (answer_id, thing, datasets, seen_from, until)
+SELECT w.answer_id, w.thing, string_to_array(w.datasets, ' '),
+       coalesce(w.seen_from::xid8, pg_snapshot_xmin(pg_current_snapshot())), w.until
+  FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::timestamptz[])
+       AS w (answer_id, thing, datasets, seen_from, until)
+"""
+
+
+def store_together(connection: Connection, watched: Iterable[tuple[UUID, Watch]]) -> None:
+    """Note in the caller's transaction what several answers relied on."""
+    rows = [
+        (
+            answer_id,
+            thing,
+            " ".join(datasets),
+            None if watch.seen_from is None else str(watch.seen_from),
+            watch.until,
+        )
+        for answer_id, watch in watched
+        for thing, datasets in watch.things.items()
+    ]
+    connection.execute(_STORE_TOGETHER, [list(column) for column in zip(*rows, strict=True)])
 
 
 def take(connection: Connection, answer_id: UUID) -> bool:

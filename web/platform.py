@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio.to_thread
@@ -13,9 +14,13 @@ from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from foundation import clock
+from verification.answering_together import answer_together
+from verification.asked import Asked, asked
 from verification.context import AnsweringContext
+from verification.journey import Asker, GivenAnswer, Question
 from web.clients import client_system
 from web.errors import ClientUnauthenticated, RateLimited
+from web.gathering import Gatherer
 from web.limits import RateLimiter
 from web.refusals import RefusalTally
 from web.tokens import Client, TokenService
@@ -44,9 +49,11 @@ class Platform:
         self.limiter = RateLimiter(context.side_pool.connection, requests_per_minute)
         self.refusals = RefusalTally(context.side_pool.connection)
         self.threads = CapacityLimiter(THREADS)
+        self.gatherer = Gatherer(partial(answer_together, context))
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._closing = ExitStack()
         self._closing.callback(context.close)
+        self._closing.callback(self.gatherer.close)
         self._closing.callback(self.refusals.close)
 
     @classmethod
@@ -65,6 +72,27 @@ class Platform:
         """Write what is left, give leases back, close connections."""
         self._closing.close()
 
+    async def answer(
+        self, request: Request, scope: str, question: Question, idempotency_key: str | None
+    ) -> GivenAnswer:
+        """Authenticate, count, and answer a question together with those that wait as well.
+
+        Raises:
+            ClientUnauthenticated, ScopeInsufficient, RateLimited: As `serve`.
+        """
+        client = self._admitted(request, scope)
+
+        def prepare() -> Asked:
+            self._count(request, client)
+            return asked(self.context, question, Asker(client.system, client.agency), idempotency_key)
+
+        ending = await self.gatherer.ask(prepare)
+        if isinstance(ending, GivenAnswer):
+            return ending
+        if isinstance(ending, Exception):
+            raise ending
+        return await self.in_thread(ending)
+
     async def serve(self, request: Request, scope: str, work: Callable[[Client], Result]) -> Result:
         """Authenticate, count, and do the work in a thread.
 
@@ -73,24 +101,33 @@ class Platform:
             ScopeInsufficient: When it does not cover the scope.
             RateLimited: When the client asks too often.
         """
-        client = self._authenticate(request)
-        client.require(scope)
-        request.scope["lintas.client"] = client.system
+        client = self._admitted(request, scope)
 
         def counted() -> Result:
-            allowance = self.limiter.take(client.system)
-            request.scope["lintas.headers"] = allowance.headers()
-            if not allowance.allowed:
-                raise RateLimited(
-                    "The client asks more often than it may",
-                    remedy=f"Wait {allowance.reset} seconds",
-                    retry_after=allowance.reset,
-                )
+            self._count(request, client)
             if scope not in _DECIDED:
                 self._require_standing(client)
             return work(client)
 
         return await self.in_thread(counted)
+
+    def _admitted(self, request: Request, scope: str) -> Client:
+        """The client, if its token covers the scope."""
+        client = self._authenticate(request)
+        client.require(scope)
+        request.scope["lintas.client"] = client.system
+        return client
+
+    def _count(self, request: Request, client: Client) -> None:
+        """Count a request of a client; the database may be asked."""
+        allowance = self.limiter.take(client.system)
+        request.scope["lintas.headers"] = allowance.headers()
+        if not allowance.allowed:
+            raise RateLimited(
+                "The client asks more often than it may",
+                remedy=f"Wait {allowance.reset} seconds",
+                retry_after=allowance.reset,
+            )
 
     def _require_standing(self, client: Client) -> None:
         """Refuse who was suspended since the token was issued, where no decision would."""

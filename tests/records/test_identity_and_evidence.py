@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from foundation import clock
 from foundation.database import Role
-from records import identity
+from records import attempts
 from records.errors import NeedUnknown, SubjectNotMatched, TooManyAttempts
 from records.evidence import Evidence, EvidenceStatus, Need, evidence
 from records.identity import (
@@ -224,7 +224,7 @@ def test_too_many_attempts_are_refused_even_with_the_right_element_and_only_for_
 def test_failures_of_one_office_are_counted_across_all_numbers(
     city: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "CONSUMER_ATTEMPTS", 3)
+    monkeypatch.setattr(attempts, "CONSUMER_ATTEMPTS", 3)
     right = Applicant(Nik.parse(nik_of(1)), name=NAME)
     with city.api() as connection, city.vault() as vault:
         confirm(connection, vault, right, "office")
@@ -246,7 +246,7 @@ def test_the_two_limits_on_attempts_refuse_alike(city: World, monkeypatch: pytes
     with city.api() as connection, city.vault() as vault:
         for limit in ("ATTEMPTS", "CONSUMER_ATTEMPTS"):
             with monkeypatch.context() as patched:
-                patched.setattr(identity, limit, 0)
+                patched.setattr(attempts, limit, 0)
                 with pytest.raises(TooManyAttempts) as raised:
                     confirm(connection, vault, right, "office")
             refused.add(str(raised.value))

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from audit.errors import ReceiptNotReady
 from audit.publishing.receipt import Receipt, receipt
 from verification import answers
-from verification.answering import answer
 from verification.journey import Asker, GivenAnswer, Question
 from verification.reading import read
 from web.applicants import applicant_of
@@ -56,12 +55,7 @@ async def ask(
 ) -> Response:
     """Verify an application; the applicant must be confirmed by a second element."""
     platform = platform_of(request)
-    question = _question(body)
-
-    def work(client: Client) -> GivenAnswer:
-        return answer(platform.context, question, _asker(client), idempotency_key)
-
-    given = await platform.serve(request, SCOPE, work)
+    given = await platform.answer(request, SCOPE, _question(body), idempotency_key)
     return await _reply(platform, given, prefer)
 
 
