@@ -68,6 +68,9 @@ class EntryKind(StrEnum):
     ERASURE_REJECTED = "erasure.rejected"
     ERASURE_STARTED = "erasure.started"
     SUBJECT_ERASED = "subject.erased"
+    SUPPRESSION_LIFT_REQUESTED = "suppression.lift-requested"
+    SUPPRESSION_LIFT_REJECTED = "suppression.lift-rejected"
+    SUPPRESSION_LIFTED = "suppression.lifted"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
     FORK_LIFTED = "fork.lifted"
@@ -558,6 +561,24 @@ KINDS: Mapping[EntryKind, KindRule] = {
         frozenset(),
         **_ERASURE_DETAILS,
         records="record versions removed",
+    ),
+    EntryKind.SUPPRESSION_LIFT_REQUESTED: _rule(
+        "an officer asked that somebody who was erased may be taken in again; whom, no entry tells",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
+    ),
+    EntryKind.SUPPRESSION_LIFT_REJECTED: _rule(
+        "it was rejected, or withdrawn, that somebody who was erased may be taken in again",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
+    ),
+    EntryKind.SUPPRESSION_LIFTED: _rule(
+        "a second officer agreed: somebody who was erased may be taken in again, as a stranger",
+        "actor",
+        frozenset(),
+        **_ERASURE_DETAILS,
     ),
     EntryKind.HOLD_PLACED: _rule(
         "a legal hold was placed on a person's data", "actor", _PERSON, **_HOLD_DETAILS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["ErasureGround", "HoldGround"]
+__all__ = ["ErasureGround", "HoldGround", "LiftGround"]
 
 
 class ErasureGround(StrEnum):
@@ -36,6 +36,20 @@ class HoldGround(StrEnum):
         return _HOLD[self]
 
 
+class LiftGround(StrEnum):
+    """Why somebody who was erased may be taken in again, each with its `instrument`."""
+
+    NEW_CONSENT = "new-consent"
+    LEGAL_OBLIGATION = "legal-obligation"
+    PUBLIC_TASK = "public-task"
+    ERASED_IN_ERROR = "erased-in-error"
+
+    @property
+    def instrument(self) -> str:
+        """The legal instrument it rests on."""
+        return _LIFT[self]
+
+
 _ERASURE = {
     ErasureGround.NO_LONGER_NEEDED: "UU 27/2022 Art. 43(1)(a)",
     ErasureGround.CONSENT_WITHDRAWN: "UU 27/2022 Art. 43(1)(b)",
@@ -48,4 +62,10 @@ _HOLD = {
     HoldGround.LAW_ENFORCEMENT: "UU 27/2022 Art. 15(1)(b)",
     HoldGround.PUBLIC_INTEREST: "UU 27/2022 Art. 15(1)(c)",
     HoldGround.FINANCIAL_SUPERVISION: "UU 27/2022 Art. 15(1)(d)",
+}
+_LIFT = {
+    LiftGround.NEW_CONSENT: "UU 27/2022 Art. 20(2)(a)",
+    LiftGround.LEGAL_OBLIGATION: "UU 27/2022 Art. 20(2)(c)",
+    LiftGround.PUBLIC_TASK: "UU 27/2022 Art. 20(2)(e)",
+    LiftGround.ERASED_IN_ERROR: "UU 27/2022 Art. 16(2)(d)",
 }

@@ -52,6 +52,55 @@ CREATE TABLE audit.suppression (
 COMMENT ON TABLE audit.suppression IS
     'Keyed tags of persons who were erased, so that no sync brings them back; nothing stands beside them';
 
+CREATE TABLE audit.suppression_lift (
+    lift_id      uuid        PRIMARY KEY,
+    tag          bytea       CHECK (octet_length(tag) = 32),
+    ground       text        NOT NULL
+                     CHECK (ground IN ('new-consent', 'legal-obligation', 'public-task', 'erased-in-error')),
+    state        text        NOT NULL DEFAULT 'requested'
+                     CHECK (state IN ('requested', 'lifted', 'rejected')),
+    requested_by text        NOT NULL,
+    requested_at timestamptz NOT NULL,
+    decided_by   text,
+    decided_at   timestamptz,
+    CONSTRAINT whom_only_while_asked CHECK ((state = 'requested') = (tag IS NOT NULL)),
+    CHECK ((state = 'requested') = (decided_by IS NULL)),
+    CHECK ((decided_by IS NULL) = (decided_at IS NULL)),
+    CONSTRAINT two_officers_lift CHECK (state <> 'lifted' OR decided_by <> requested_by)
+);
+CREATE UNIQUE INDEX suppression_lift_open ON audit.suppression_lift (tag) WHERE tag IS NOT NULL;
+COMMENT ON TABLE audit.suppression_lift IS
+    'Requests that somebody who was erased may be taken in again; once decided they say no longer whom';
+
+-- What kind of agency an officer is a steward of now; null for who is no steward.
+CREATE FUNCTION audit.steward_of(who text, at timestamptz) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a.kind FROM participants.officer o JOIN participants.agency a USING (agency_id)
+      JOIN participants.officer_role r USING (officer_id)
+     WHERE o.pseudonym = who AND a.status = 'active' AND r.role = 'steward'
+       AND r.valid_from <= greatest(at, clock_timestamp())
+       AND (r.valid_to IS NULL OR r.valid_to > clock_timestamp()) LIMIT 1
+$$;
+REVOKE ALL ON FUNCTION audit.steward_of FROM PUBLIC;
+
+-- A suppression goes only when two stewards want it, one of them the operator's; nobody else removes any.
+CREATE FUNCTION audit.lift_suppression(wanted uuid, approver text, at timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asked audit.suppression_lift;
+BEGIN
+    SELECT * INTO asked FROM audit.suppression_lift WHERE lift_id = wanted AND state = 'requested' FOR UPDATE;
+    IF NOT FOUND OR asked.requested_by = approver
+       OR audit.steward_of(asked.requested_by, at) IS NULL OR audit.steward_of(approver, at) IS NULL
+       OR 'operator' NOT IN (audit.steward_of(asked.requested_by, at), audit.steward_of(approver, at)) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'two stewards are needed, one of them the operator''s';
+    END IF;
+    DELETE FROM audit.suppression WHERE tag = asked.tag;
+    UPDATE audit.suppression_lift SET state = 'lifted', tag = NULL, decided_by = approver, decided_at = at
+     WHERE lift_id = wanted;
+END $$;
+REVOKE ALL ON FUNCTION audit.lift_suppression FROM PUBLIC;
+
 -- Index rows go only with an erasure that has begun; nobody else may remove any.
 CREATE FUNCTION audit.forget_index(request uuid) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = '' AS $$
@@ -75,14 +124,19 @@ GRANT SELECT (hold_id, ground, placed_by, placed_at, released_by, released_at) O
     TO lintas_auditor;
 GRANT SELECT ON audit.suppression TO lintas_steward, lintas_api, lintas_ingest, lintas_dispatcher;
 GRANT INSERT ON audit.suppression TO lintas_steward;
-GRANT EXECUTE ON FUNCTION audit.forget_index TO lintas_steward;
+GRANT EXECUTE ON FUNCTION audit.forget_index, audit.lift_suppression TO lintas_steward;
+GRANT SELECT, INSERT (lift_id, tag, ground, requested_by, requested_at) ON audit.suppression_lift
+    TO lintas_steward;
+GRANT UPDATE (tag, state, decided_by, decided_at) ON audit.suppression_lift TO lintas_steward;
+GRANT SELECT (lift_id, ground, state, requested_by, requested_at, decided_by, decided_at)
+    ON audit.suppression_lift TO lintas_auditor;
 GRANT SELECT (kind, occurred_at) ON audit.outbox TO lintas_steward;
 """
 
 _DOWN = """
 REVOKE SELECT (kind, occurred_at) ON audit.outbox FROM lintas_steward;
-DROP FUNCTION audit.forget_index;
-DROP TABLE audit.suppression, audit.legal_hold, audit.erasure;
+DROP FUNCTION audit.forget_index, audit.lift_suppression, audit.steward_of;
+DROP TABLE audit.suppression_lift, audit.suppression, audit.legal_hold, audit.erasure;
 """
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from lintas.commands import lifting
 from lintas.output import AsJson, console, print_fields, print_rows
 
 __all__ = ["add_to"]
@@ -52,6 +53,7 @@ def add_to(group: typer.Typer) -> None:
     erase.command("hold")(hold)
     erase.command("release")(release)
     erase.command("holds")(list_holds)
+    lifting.add_to(erase)
     group.add_typer(erase, name="erase")
     keys = typer.Typer(no_args_is_help=True, help="The key that wraps every subject's keys.")
     keys.command("list")(list_keys)

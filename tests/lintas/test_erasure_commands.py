@@ -3,16 +3,18 @@
 import json
 
 import pytest
+from psycopg.errors import InsufficientPrivilege
 from typer.testing import CliRunner
 
-from audit.erasure.grounds import ErasureGround, HoldGround
-from audit.errors import LogForked
+from audit.erasure.grounds import ErasureGround, HoldGround, LiftGround
+from audit.errors import ErasureRefused, LogForked
 from audit.publishing.found_forks import FoundForks
 from audit.subjects.vault import Vault
 from foundation.database import Role
 from foundation.errors import Refused
 from lintas.cli import app
 from lintas.commands.erasing import Ground, Reason
+from lintas.commands.lifting import LiftReason
 from participants import NotASteward, NotYourAgency
 from participants.registry import Agency, Officer, register_agency, register_officer
 from participants.roles import OfficerRole
@@ -82,6 +84,63 @@ def test_two_stewards_erase_a_person_and_see_nothing_personal(home, nik_file, ca
     assert run("erase", "run", "--officer", "walidata-01") == []
 
 
+def test_an_erased_person_is_let_in_again_by_two_stewards_on_a_ground(home, nik_file, canary):
+    given = ("--nik-file", nik_file, "--ground", "new-consent", "--officer")
+    with pytest.raises(ErasureRefused, match="Nobody of this number was erased"):
+        run("erase", "lift", *given, "walidata-02")
+    grounds = ("--nik-file", nik_file, "--ground", "subject-request", "--officer")
+    asked = run("erase", "request", *grounds, "walidata-02")
+    run("erase", "approve", asked["request"], "--officer", "walidata-01")
+    run("erase", "run", "--officer", "walidata-01")
+    with pytest.raises(NotASteward):
+        run("erase", "lift", *given, "auditor-01")
+    lift = run("erase", "lift", *given, "walidata-02")
+    with pytest.raises(ErasureRefused, match="asked for already"):
+        run("erase", "lift", *given, "walidata-03")
+    with pytest.raises(NotYourAgency):
+        run("erase", "lift-approve", lift["lift"], "--officer", "walidata-03")
+    with pytest.raises(NotYourAgency):  # nor by oneself
+        run("erase", "lift-approve", lift["lift"], "--officer", "walidata-02")
+    assert run("erase", "lift-approve", lift["lift"], "--officer", "walidata-01")["state"] == "lifted"
+    again = run("erase", "request", *grounds, "walidata-02")  # known again, as a stranger
+    assert again["state"] == "requested"
+    listed = run("erase", "lifts")
+    assert [(each["state"], each["instrument"]) for each in listed] == [
+        ("lifted", "UU 27/2022 Art. 20(2)(a)")
+    ]
+    with pytest.raises(ErasureRefused, match="no such open request"):
+        run("erase", "lift-reject", lift["lift"], "--officer", "walidata-01")
+    with home.database.connect(Role.MIGRATOR) as connection:
+        rows = connection.execute("SELECT entry FROM audit.outbox WHERE kind ~ '^suppression'").fetchall()
+        assert connection.execute("SELECT count(*) FROM audit.suppression").fetchone() == (0,)
+    assert len(rows) == 2
+    assert all(b'"subjects"' not in bytes(row[0]) for row in rows)
+    assert not canary.found_in(json.dumps([lift, listed]))
+
+
+def test_with_the_stewards_password_alone_nobody_lifts_a_suppression(home):
+    tag = bytes(32)
+    with home.database.connect(Role.STEWARD) as connection:
+        connection.execute("INSERT INTO audit.suppression (tag) VALUES (%s)", [tag])
+        for number, by in enumerate(("walidata-01", "walidata-02", "nobody")):
+            connection.execute(
+                "INSERT INTO audit.suppression_lift (lift_id, tag, ground, requested_by, requested_at)"
+                " VALUES (gen_random_uuid(), %s, 'new-consent', %s, now())",
+                [tag if not number else bytes([number]) * 32, by],
+            )
+    tries = [("walidata-01", "walidata-01"), ("walidata-01", "nobody"), ("walidata-01", "auditor-01"),
+             ("walidata-02", "walidata-03"), ("nobody", "walidata-01")]  # fmt: skip
+    for by, approver in tries:
+        with home.database.connect(Role.STEWARD) as connection, pytest.raises(InsufficientPrivilege):
+            connection.execute(
+                "SELECT audit.lift_suppression(lift_id, %s, now()) FROM audit.suppression_lift"
+                " WHERE requested_by = %s",
+                [approver, by],
+            )
+    with home.database.connect(Role.STEWARD) as connection, pytest.raises(InsufficientPrivilege):
+        connection.execute("DELETE FROM audit.suppression")
+
+
 def test_one_of_the_two_officers_is_the_operators_and_both_are_stewards(nik_file):
     given = ("--nik-file", nik_file, "--ground", "no-longer-needed", "--officer")
     with pytest.raises(NotASteward):
@@ -127,3 +186,4 @@ def test_a_reported_fork_is_shown_and_taken_off_by_a_steward_of_the_operator_and
 def test_the_command_line_knows_exactly_the_grounds_of_the_log():
     assert {str(each) for each in Ground} == {str(each) for each in ErasureGround}
     assert {str(each) for each in Reason} == {str(each) for each in HoldGround}
+    assert {str(each) for each in LiftReason} == {str(each) for each in LiftGround}

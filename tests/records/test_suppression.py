@@ -8,11 +8,14 @@ from functools import partial
 import pytest
 
 from audit.erasure.erasing import Erased, carry_out
-from audit.erasure.grounds import ErasureGround
+from audit.erasure.grounds import ErasureGround, LiftGround
+from audit.erasure.lifting import approve_lift, request_lift
 from audit.erasure.requests import approve, request_erasure
 from audit.subjects.vault import Vault
 from audit.tree.batch_root import prove_record
 from foundation.database import Role
+from participants.registry import Agency, Officer, register_agency, register_officer
+from participants.roles import OfficerRole
 from records.errors import SubjectNotMatched
 from records.identity import Applicant, confirm
 from records.publishing import leaves_of
@@ -75,6 +78,24 @@ def test_an_erased_person_is_gone_and_no_sync_brings_them_back(world: World) -> 
     assert world.rows("SELECT count(*) AS n FROM records.person_v1")[0]["n"] == 119
     world.sync(DEATHS, [death(number) for number in range(1, 30)])
     assert known(world, 7) == []
+
+
+def test_whose_suppression_was_lifted_is_taken_in_by_the_next_sync_as_a_stranger(world: World) -> None:
+    world.sync(PERSONS, EVERYBODY)
+    ask(world, 7)
+    erase(world, 7)
+    world.sync(PERSONS, EVERYBODY)
+    with world.context.installation.database.connect(Role.STEWARD) as connection:
+        register_agency(connection, Agency("operator", "Operator", "operator"))
+        for name in ("steward-01", "steward-02"):
+            officer = Officer(name, "operator", name, frozenset({OfficerRole.STEWARD}))
+            register_officer(connection, officer)
+        tag = suppression_tag(world.context.installation, nik_of(7))
+        lift = request_lift(connection, tag, LiftGround.NEW_CONSENT, officer="steward-01")
+        approve_lift(connection, lift.lift_id, officer="steward-02")
+    world.sync(PERSONS, EVERYBODY)
+    assert known(world, 7) == ["person_v1"]
+    ask(world, 7)
 
 
 def test_nobody_is_answered_about_an_erased_person(world: World) -> None:
