@@ -19,7 +19,6 @@ from uuid import UUID, uuid4
 import psycopg
 
 from audit.checkpoints.keys import log_verifier_keys
-from audit.errors import LogDamaged
 from audit.sink.comparing import Comparison
 from audit.sink.errors import SinkContradictsLog, SinkUnwritable
 from audit.sink.segments import SEGMENT_BYTES, SegmentWriter, checkpoint_line, entry_line, segments_in
@@ -66,6 +65,7 @@ class Sink:
         self.required = installation.settings.log_sink_required
         self.kept: int | None = None
         """All entries before this one stand in the copy, on disk; None while nobody knows."""
+        self._kept_before = 0
         self._copy = uuid4()
         self._writer: SegmentWriter | None = None
         self._noted = 0
@@ -197,6 +197,8 @@ class Sink:
             except (psycopg.Error, RetryLater) as error:
                 log.warning("sink_lost_database", error=type(error).__name__)
                 pause = _IDLE_SECONDS
+            except Exception as error:  # without this thread nobody would copy
+                log.error("sink_follower_failed", error=type(error).__name__)
             end.wait(pause)
 
     def _open(self, connection: psycopg.Connection[Any]) -> None:
@@ -252,9 +254,10 @@ class Sink:
             binary=True,
         ).fetchall()
         if [index for index, _ in rows] != list(range(start, end)):
-            raise LogDamaged(
-                f"Not all entries from {start} to before {end} are in the database.",
-                remedy="Run `lintas audit verify`.",
+            raise SinkUnwritable(
+                "The copy of the log lacks entries that are not in the database any more.",
+                why=f"Not all from {start} to before {end} are there.",
+                remedy="Run `lintas audit verify`; if they were pruned, begin a new copy in another folder.",
             )
         self._write(b"".join([entry_line(index, entry) for index, entry in rows]), start)
         self.kept, self._moved_at = end, time.monotonic()
@@ -281,6 +284,7 @@ class Sink:
 
     def _fail(self, connection: psycopg.Connection[Any], error: SinkUnwritable) -> None:
         """Tell whoever looks, and compare again before the next line is written."""
+        self._kept_before = self._kept_before if self.kept is None else self.kept
         if self._trouble is None:
             log.error("sink_failed", error=error.code, why=error.why)
         self._trouble = f"{error.what} {error.why}".strip()
@@ -298,7 +302,7 @@ class Sink:
         if news == self._told[0] and time.monotonic() < self._told[1] + _TELL_SECONDS:
             return
         row = connection.execute("SELECT kept FROM audit.sink").fetchone()
-        kept = self.kept if self.kept is not None else (row[0] if row else 0)
+        kept = self.kept if self.kept is not None else max(self._kept_before, row[0] if row else 0)
         if news == self._told[0] and row is not None and row[0] == kept:
             return
         values = {"directory": str(self._directory), "copy": self._copy, "required": self.required}

@@ -31,7 +31,7 @@ __all__ = [
     "segments_in",
 ]
 
-SEGMENT_BYTES = 256 * 2**20
+SEGMENT_BYTES = 64 * 2**20
 _FORMAT = b"lintas-log-sink/1"
 _CHECKPOINT = b"checkpoint"
 _LONGEST_LINE = 2**20

@@ -3,7 +3,9 @@
 import contextlib
 import threading
 import time
+from uuid import UUID
 
+import psycopg
 import pytest
 
 from audit import EntryDraft, EntryKind, append, append_many
@@ -132,6 +134,20 @@ def test_before_any_sequencer_has_worked_what_waits_is_counted(installation):
     write(installation, view(), view(), exchange())
     write(installation, view())
     wait_for(lambda: refused(installation))
+
+
+def test_where_the_outbox_cannot_be_written_nothing_happens(installation):
+    with (
+        installation.database.connect(Role.MIGRATOR) as locking,
+        installation.database.connect(Role.API) as connection,
+    ):
+        locking.execute("LOCK TABLE audit.outbox")
+        connection.execute("SET LOCAL lock_timeout = '50ms'")
+        connection.execute("INSERT INTO audit.sealed VALUES (%s, 'what the entry is about')", (UUID(int=1),))
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            append(connection, exchange())
+        connection.rollback()
+        assert connection.execute("SELECT count(*) FROM audit.sealed").fetchone() == (0,)
 
 
 def test_who_is_in_no_hurry_waits_until_exchanges_are_accepted(installation):

@@ -206,6 +206,17 @@ def test_where_the_copy_is_required_nothing_is_signed_that_does_not_stand_in_it(
     whole(required)
 
 
+def test_what_was_pruned_before_it_was_copied_is_told(installation, copied):
+    write_and_settle(copied, 3)
+    write_and_settle(installation, 3)
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute("DELETE FROM audit.entries WHERE entry_index < 5")
+    write_and_settle(copied, 1)
+    ((kept, trouble),) = query(copied, "SELECT kept, trouble FROM audit.sink")
+    assert kept == 3
+    assert "not in the database any more. Not all from 3 to before 7 are there" in trouble
+
+
 def test_a_folder_that_is_empty_all_at_once_is_not_begun_anew(copied, folder):
     """A disk that is not mounted leaves an empty folder on the very disk that the copy must not be on."""
     write_and_settle(copied, 3)

@@ -90,6 +90,8 @@ def test_a_log_that_stands_still_while_entries_wait_is_trouble():
     assert not LogStatus(12, 12, NOON - timedelta(seconds=1), 5).is_late
     assert LogStatus(12, 12, NOON - timedelta(minutes=1), 5).is_late
     assert status(log=LogStatus(12, 12, NOON - timedelta(minutes=1), 5)).troubles
+    (trouble,) = status(log=LogStatus(12, 12, NOON, 0, refuses=True)).troubles
+    assert trouble.what == "the log does not keep up: exchanges are refused"
 
 
 def test_notices_that_were_given_up_are_trouble():
