@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import orjson
+
 from audit.checking.damage import Damage, DamageKind, Taken, VerificationReport, what_is_not_proven
 from audit.checking.followed import FollowedLog
 from audit.checking.kept_progress import Begin, KeptProgress, Reached, roots_digest, take_up
@@ -20,13 +22,16 @@ from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint
 from audit.checkpoints.notes import VerifierKey
 from audit.checkpoints.policy import Policy, Standing
 from audit.errors import LogFileMissing, LogForked, NoteInvalid, ProgressFalse
+from audit.kinds import EntryKind
 from audit.tree.merkle import HASH_SIZE, leaf_hash
+from audit.tree.pruned_prefix import pruned_to
 from audit.tree.stored_tiles import first_difference
 from audit.tree.tiles import TILE_WIDTH, TileAddress, fold
 
 __all__ = ["seen_before", "verify_followed", "verify_published"]
 
 _TILES_AT_ONCE = 64
+_PRUNED = EntryKind.AUDIT_PRUNED.encode()
 _ONLY_HASHES = "what the entries say: this log shows only their hashes here"
 
 
@@ -144,13 +149,14 @@ class _Walk:
     minimum: int
     kept: KeptProgress | None
     entries: int = 0
+    pruned: int = 0
     _reached: Reached | None = None
 
     def run(self, taken: Reached | None, progress: Callable[[int, int], None]) -> None:
         """Walk the leaves, then the tiles above them, from where an earlier walk stopped."""
         if taken is not None:
             self.tree.begin(taken.tree())
-            self._reached = taken
+            self._reached, self.pruned = taken, taken.pruned
         start = self.tree.frontier.size
         tiles = [
             *range(start // TILE_WIDTH, self.size // TILE_WIDTH, _TILES_AT_ONCE),
@@ -165,6 +171,7 @@ class _Walk:
             progress(self.size - start, self.size - start)
         self.tree.settle(self._place_of)
         self._check_end()
+        self._check_pruned()
         self._check_upper_tiles(start // TILE_WIDTH)
         if self.kept is not None and self._reached is not None and self.tree.is_clean:
             self.kept.keep(replace(self._reached, finished=True))
@@ -195,8 +202,10 @@ class _Walk:
         if address.index not in bundles:
             leaves = [stored[i : i + HASH_SIZE] for i in range(0, len(stored), HASH_SIZE)]
         else:
-            leaves = [leaf_hash(entry) for entry in _entries_of(bundles[address.index] or b"")]
+            entries = _entries_of(bundles[address.index] or b"")
+            leaves = [leaf_hash(entry) for entry in entries]
             self.entries += len(leaves)
+            self.pruned = max(self.pruned, _pruned_to(entries))
         if leaves:
             present = leaves[:width]
             tree.take(range(start, start + len(present)), present, stored)
@@ -224,6 +233,15 @@ class _Walk:
         if beyond:
             detail = f"a tree of {max(beyond)} entries was signed or walked before, but the log ends here"
             self.tree.findings.report(self.size, DamageKind.TAIL_TRUNCATED, detail)
+
+    def _check_pruned(self) -> None:
+        """The file with the minimum index is nobody's word: an entry must say that the log was pruned."""
+        if self.tree.is_clean and self.pruned < self.minimum:
+            detail = (
+                f"no entry says that the entries before {self.minimum} were pruned (if that was done a moment"
+                " ago, a later checkpoint holds it)"
+            )
+            self.tree.findings.report(self.pruned, DamageKind.ENTRY_DROPPED, detail)
 
     def _check_upper_tiles(self, offset: int) -> None:
         """Every upper tile is made of the full tiles below it, from those on that were walked now."""
@@ -255,7 +273,9 @@ class _Walk:
         if self.kept is None or not self.tree.is_clean or tree.size % TILE_WIDTH:
             return
         roots = roots_digest(self.tree.roots, tree.size)
-        self._reached = Reached(size=tree.size, frontier=tree.to_bytes().hex(), roots=roots)
+        self._reached = Reached(
+            size=tree.size, frontier=tree.to_bytes().hex(), roots=roots, pruned=self.pruned
+        )
         self.kept.keep(self._reached)
 
     def _width(self, level: int, tile: int) -> int:
@@ -328,13 +348,31 @@ def _present(address: TileAddress, content: bytes | None) -> bytes:
 
 
 def _entries_of(bundle: bytes) -> list[bytes]:
-    """Entries of a bundle, each with its length before it; one that is cut is what is left of it."""
-    entries, position = [], 0
-    while position < len(bundle):
-        length = int.from_bytes(bundle[position : position + 2], "big")
-        entries.append(bundle[position + 2 : position + 2 + length])
-        position += 2 + length
+    """Entries of a bundle, each with its length before it, and at most one more than it may hold.
+
+    One that is cut keeps its length before it: a true entry behind a false length must not pass for one.
+    """
+    entries: list[bytes] = []
+    position = 0
+    while position < len(bundle) and len(entries) <= TILE_WIDTH:
+        end = position + 2 + int.from_bytes(bundle[position : position + 2], "big")
+        entries.append(bundle[position + 2 : end] if end <= len(bundle) else bundle[position:])
+        position = end
     return entries
+
+
+def _pruned_to(entries: Sequence[bytes]) -> int:
+    """Up to which index these entries say that the log was pruned."""
+    found = 0
+    for entry in entries:
+        if _PRUNED in entry:
+            try:
+                data = orjson.loads(entry)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(data, dict) and data.get("kind") == EntryKind.AUDIT_PRUNED:
+                found = max(found, pruned_to(data))
+    return found
 
 
 def _claimed_size(note: bytes) -> int:

@@ -228,6 +228,8 @@ def verify_log(directory: Path, keys: Keys, seen_file: Path | None = None) -> No
     with_entries = (directory / "tile" / "entries").is_dir()
     minimum = read_minimum(directory)
     check_tree(directory, size, signed, minimum if with_entries else size)
+    if with_entries and minimum > (logged := read_pruned(directory, size, minimum)):
+        raise Falsehood(f"entry {logged} is missing: no entry says that those before {minimum} were pruned")
     leaves = "entries" if with_entries else "leaf hashes"
     say(f"checked: {size} {leaves} and {len(signed)} checkpoints of {origin}")
     say(f"proven: all of them stand in this order under each signed checkpoint, the last of {size}")
@@ -244,6 +246,17 @@ def read_minimum(directory: Path) -> int:
     if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text) or int(text) % 256:
         raise Falsehood("the minimum index is not the first entry of a bundle")
     return int(text)
+
+
+def read_pruned(directory: Path, size: int, minimum: int) -> int:
+    """Up to which index an entry says that the log was pruned; the file alone is nobody's word."""
+    logged = 0
+    for tile in range(minimum // 256, (size + 255) // 256):
+        for entry in read_bundle(directory, tile, min(256, size - tile * 256)):
+            data = json.loads(entry) if b"audit.pruned" in entry else {}
+            if data.get("kind") == "audit.pruned" and data.get("outcome") == "pruned":
+                logged = max(logged, int(data["details"]["minimum_index"]))
+    return logged
 
 
 def check_tree(directory: Path, size: int, signed: dict[int, bytes], minimum: int) -> None:
@@ -341,15 +354,15 @@ def read_tile(directory: Path, level: int, index: int, width: int) -> list[bytes
 
 
 def read_bundle(directory: Path, index: int, width: int) -> list[bytes]:
-    """Entries of a bundle, each with its length before it; of one that was cut, what is left of it."""
+    """Entries of a bundle, each with its length before it; one that was cut keeps it, so it is no entry."""
     file = tile_path(directory, "entries", index, width)
     data = read_bytes(file) if file.exists() else b""
     entries: list[bytes] = []
     position = 0
     while position < len(data):
-        length = int.from_bytes(data[position : position + 2], "big")
-        entries.append(data[position + 2 : position + 2 + length])
-        position += 2 + length
+        end = position + 2 + int.from_bytes(data[position : position + 2], "big")
+        entries.append(data[position + 2 : end] if end <= len(data) else data[position:])
+        position = end
     return entries
 
 

@@ -57,6 +57,18 @@ def bundles(change):
     return lambda folder: write_bundles(folder, change())
 
 
+def lengthen(file):
+    last = LOG.entries[599]
+    before = file.read_bytes()[: -len(last) - 2]
+    file.write_bytes(before + (len(last) + 1).to_bytes(2, "big") + last)
+
+
+def call_pruned(folder, minimum):
+    """Whoever can write into the folder can write this file, too; only an entry is the log's word."""
+    write_bundles(folder, edited(300))
+    (folder / "minimum-index").write_text(f"{minimum}\n")
+
+
 def without(*gone):
     return [entry for index, entry in enumerate(LOG.entries) if index not in gone]
 
@@ -94,6 +106,21 @@ CASES = {
         512,
         DamageKind.TAIL_TRUNCATED,
     ),
+    "a false length before the last entry": (
+        lambda folder: lengthen(folder / "tile/entries/002.p/88"),
+        599,
+        DamageKind.ENTRY_EDITED,
+    ),
+    "an entry edited, and called pruned": (
+        lambda folder: call_pruned(folder, 512),
+        0,
+        DamageKind.ENTRY_DROPPED,
+    ),
+    "all entries edited, and called pruned": (
+        lambda folder: call_pruned(folder, 1_024),
+        0,
+        DamageKind.ENTRY_DROPPED,
+    ),
     "a bit of a leaf tile flipped": (
         lambda folder: flip_hash(folder / "tile/0/001", 2),
         258,
@@ -128,6 +155,8 @@ CASES = {
 }
 SAID = {  # by the stand-alone verifier, in other words
     "an entry inserted at the end": "entry 600 was added",
+    "an entry edited, and called pruned": "entry 0 is missing: no entry says",
+    "all entries edited, and called pruned": "entry 0 is missing: no entry says",
     "the last entry of a bundle dropped": "entry 255 is missing",
     "the tail truncated": "entry 590 is missing",
     "the tail's file removed": "entry 512 is missing",
