@@ -59,7 +59,7 @@ def answer(
     service = context.catalogue.service(question.service)
     claims = check_claims(service, question.claims)
     once = _once(context, question, asker, idempotency_key)
-    with context.session(asker) as session:
+    with context.session(asker, question.case_number) as session:
         if (given := _given_before(session, once)) is not None:
             return read_again(session, given, is_replay=True)
         if question.officer is not None:

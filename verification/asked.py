@@ -108,7 +108,7 @@ class Asked:
         """What is left of its way, on a connection of its own."""
 
         def alone() -> GivenAnswer:
-            with self.context.session(self.asker) as session:
+            with self.context.session(self.asker, self.question.case_number) as session:
                 return rest(session)
 
         return alone

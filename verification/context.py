@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from audit.entry import EntryDraft
+from audit.search.cases import case_key
 from audit.subjects.vault import Vault
 from consent.commitment import QuotaLeases
 from foundation import clock
@@ -116,10 +118,10 @@ class AnsweringContext:
             yield connection
 
     @contextmanager
-    def session(self, asker: Asker) -> Iterator[Session]:
-        """A session of one asker, who may rest without a connection."""
+    def session(self, asker: Asker, case_number: str | None = None) -> Iterator[Session]:
+        """A session of one asker, about a case, who may rest without a connection."""
         with ExitStack() as holding:
-            yield Session(self, holding.enter_context(self.connection()), asker, holding)
+            yield Session(self, holding.enter_context(self.connection()), asker, holding, case_number)
 
     @property
     def bus_key(self) -> KeyPair:
@@ -138,12 +140,22 @@ class AnsweringContext:
 
 @dataclass
 class Session:
-    """One asker's connection to the context, for one request."""
+    """One asker's connection to the context, for one request.
+
+    Whatever is logged about a request that has a case number is listed under its case, however it ends.
+    """
 
     context: AnsweringContext
     connection: psycopg.Connection[Any]
     asker: Asker
     holding: ExitStack | None = None
+    case_number: str | None = field(default=None, repr=False)
+
+    def of_case(self, draft: EntryDraft) -> EntryDraft:
+        """The draft of an entry, to be listed under the case of this request."""
+        if self.case_number is None or draft.case_key is not None:
+            return draft
+        return replace(draft, case_key=case_key(self.context.vault.keyring, self.case_number))
 
     @property
     def may_rest(self) -> bool:

@@ -306,5 +306,5 @@ def _log_refusal(session: Session, decision: Decision, subject: SubjectKeys, ref
 def _append_refusal(session: Session, draft: EntryDraft, refusal: Refused) -> None:
     """Commit the entry, and let the refusal carry the promise that it will stand in the log."""
     with session.connection.transaction():
-        promise = append(session.connection, draft)
+        promise = append(session.connection, session.of_case(draft))
     refusal.attributes["promise"] = signed_promise(session.context, promise)

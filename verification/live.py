@@ -91,13 +91,13 @@ def renewed(  # noqa: PLR0917 - all that a question rests on
         tags = sorted({about.subject.tag for about in abouts.values()})
         with standing(session, decision, abouts[SELF].subject.keys, other, tags=tags):
             for question in questions:
-                append(session.connection, _requested(question, service, budget))
+                append(session.connection, session.of_case(_requested(question, service, budget)))
         with session.resting():
             replies = _asked(session.context.sources, questions, budget)
         told = [(reply, _judged(reply, found)) for reply in replies]
         with pipelines.transaction(session.connection):
             for reply, (outcome, status, _) in told:
-                append(session.connection, _completed(reply, service, outcome, status))
+                append(session.connection, session.of_case(_completed(reply, service, outcome, status)))
     for _, (_, _, renewals) in told:
         found |= {
             each.need.name: replace(each, seen_from=evidence[each.need.name].seen_from) for each in renewals

@@ -47,12 +47,13 @@ def read_again(
     keys = session.context.vault.keys_of(record.subject)
     if keys is None:  # the subject was erased, and the answer with it
         raise unknown()
+    opened = answers.unseal(keys, record.answer_id, record.sealed)
+    session.case_number = opened["question"]["case_number"]
     request = disclosure(
         session.asker, record.purpose, record.fields, keys, officer=officer, case=str(answer_id)
     )
     decision = decide_or_refuse(session, request, keys)
     other = other_of(session, record, decision)
-    opened = answers.unseal(keys, record.answer_id, record.sealed)
     draft = entry_of(
         EntryKind.EXCHANGE_READ,
         decision,
@@ -63,7 +64,7 @@ def read_again(
     )
     try:
         with committing(session, decision, keys, other, tags=answers.tags_of(opened)):
-            promise = append(session.connection, draft)
+            promise = append(session.connection, session.of_case(draft))
     except SubjectNotMatched:
         raise unknown() from None
     jws = str(opened["jws"])

@@ -81,7 +81,8 @@ def review(context: AnsweringContext, answer_id: UUID, found_at: datetime) -> Re
         if case is None:
             watches.end(connection, answer_id)
             return Reviewed.ENDED
-        return _review(Session(context, connection, case.asker), case, found_at)
+        session = Session(context, connection, case.asker, case_number=case.asked["case_number"])
+        return _review(session, case, found_at)
 
 
 def _review(session: Session, case: _Case, found_at: datetime) -> Reviewed:
@@ -156,7 +157,7 @@ def _commit_no_change(session: Session, case: _Case, judged: Judged, *, is_settl
         other=judged.other,
     )
     with committing(session, judged.decision, case.subject.keys, judged.other, tags=judged.tags):
-        append(session.connection, draft)
+        append(session.connection, session.of_case(draft))
 
 
 def _commit_change(  # noqa: PLR0917 - one step of one way
@@ -193,7 +194,7 @@ def _commit_change(  # noqa: PLR0917 - one step of one way
     with committing(session, decision, keys, judged.other, tags=judged.tags):
         if not watches.take(connection, old):
             return Reviewed.ENDED  # somebody else was quicker; committing nothing is harmless
-        promise = append(connection, draft)
+        promise = append(connection, session.of_case(draft))
         given = GivenAnswer(
             answer_id=composed.answer_id,
             content=composed.content,
