@@ -206,6 +206,13 @@ def fraction_of_a_second(stamping, query, pki):
     return stamping.signed(sequence(content_of(longer)), pki.signer)
 
 
+def unknown_version(stamping, query, pki):
+    reply = stamping.reply(query)
+    version = b"\xa0\x03\x02\x01\x02"  # X.509 v3
+    assert version in reply
+    return reply.replace(version, version[:-1] + b"\x47")
+
+
 def cut(stamping, query, pki):
     return stamping.reply(query)[:-10]
 
@@ -229,6 +236,7 @@ BAD = {
     "signer not named": (unnamed_signer, "signer-unnamed"),
     "time changed after signing": (changed_time, "untrusted"),
     "signed, but no timestamp": (lambda s, _, pki: s.signed(b"hello", pki.signer), "malformed"),
+    "certificates of no known version": (unknown_version, "malformed"),
     "garbage": (lambda *_: b"<html>busy</html>", "malformed"),
     "empty": (lambda *_: b"", "malformed"),
     "cut": (cut, "malformed"),
