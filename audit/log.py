@@ -31,6 +31,7 @@ INSERT INTO audit.outbox ({_COLUMNS}) VALUES (%(id)s, %(kind)s, %(at)s, %(provid
     %(purpose)s, %(outcome)s, %(entry)s)
 """  # noqa: S608
 _SEALED = "INSERT INTO audit.sealed (entry_id, blob) VALUES (%(id)s, %(sealed)s)"
+_INDEX_ONE = "INSERT INTO audit.subject_index (index_key, entry_id) VALUES (%(one)s, %(id)s)"
 _INDEX = "INSERT INTO audit.subject_index (index_key, entry_id) SELECT unnest(%(index)s::bytea[]), %(id)s"
 _CASE = "INSERT INTO audit.case_index (case_key, entry_id) VALUES (%(case)s, %(id)s)"
 
@@ -60,8 +61,10 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
     refuse_without_quorum(connection, (draft.kind,))
     entry = build(draft)
     row = dict(zip(_NAMES, _row(entry), strict=True))
-    row |= {"index": list(entry.index_keys), "sealed": entry.sealed_blob, "case": entry.case_key}
-    statement = _statement(bool(entry.index_keys), entry.sealed_blob is not None, entry.case_key is not None)
+    keys = entry.index_keys
+    row |= {"one": keys[0]} if len(keys) == 1 else {"index": list(keys)}
+    row |= {"sealed": entry.sealed_blob, "case": entry.case_key}
+    statement = _statement(min(len(keys), 2), entry.sealed_blob is not None, entry.case_key is not None)
     connection.execute(statement, row)
     return Promise(entry.entry_id, entry.leaf_hash, clock.now() + MAXIMUM_MERGE_DELAY)
 
@@ -121,11 +124,11 @@ def append_together(connection: psycopg.Connection[Any], drafts: Iterable[EntryD
     return [Promise(entry.entry_id, entry.leaf_hash, deadline) for entry in entries]
 
 
-@lru_cache(maxsize=8)
-def _statement(is_about_a_subject: bool, is_sealed: bool, has_case: bool) -> str:
+@lru_cache(maxsize=12)
+def _statement(subjects: int, is_sealed: bool, has_case: bool) -> str:
     """One statement, so one round trip, for the entry and everything that stands beside it."""
     beside = {
-        "indexed": _INDEX if is_about_a_subject else None,
+        "indexed": (None, _INDEX_ONE, _INDEX)[subjects],
         "sealed": _SEALED if is_sealed else None,
         "cased": _CASE if has_case else None,
     }

@@ -194,9 +194,7 @@ def _round(
     ready = threading.Barrier(CONNECTIONS + 1)
 
     def work() -> None:
-        with installation.database.connect(Role.API) as connection:
-            connection.execute("SELECT 1")
-            connection.commit()
+        with pool.connection() as connection:
             ready.wait()
             for _ in range(share):
                 with connection.transaction():
@@ -205,12 +203,17 @@ def _round(
                         also(connection)
 
     threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    ready.wait()
-    with measured("", share * CONNECTIONS, "transactions") as result:
+    # The connections of the API: its pool, its prepared statements.
+    with installation.database.pool(
+        Role.API, min_size=CONNECTIONS, max_size=CONNECTIONS, autocommit=True, plans_once=True
+    ) as pool:
+        pool.wait()
         for thread in threads:
-            thread.join()
+            thread.start()
+        ready.wait()
+        with measured("", share * CONNECTIONS, "transactions") as result:
+            for thread in threads:
+                thread.join()
     return result
 
 
