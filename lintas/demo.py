@@ -14,6 +14,7 @@ from lintas.airflow import AirflowApi, AirflowInstallation
 from lintas.demo_death import DeathStory
 from lintas.demo_portal import PortalStory
 from lintas.demo_proof import ProofStory
+from lintas.demo_witness import with_practice_witness
 from lintas.live_syncs import SyncProgress, sync_table, watch_syncs
 from lintas.output import console
 from lintas.practice_agencies import read_agencies
@@ -33,7 +34,7 @@ DAYS_WITHOUT_LICENSES = 4
 
 def run_demo(*, people: int | None) -> int:
     """Tell the story; every step raises when it does not hold, so exit code 0 means that all of it did."""
-    settings = settings_for(people)
+    settings = with_practice_witness(settings_for(people))
     stages = Stages(console(), total=8)
     stages.out.print(f"[bold]Lintas[/bold]: the data bus between agencies, on {settings.home}")
     group = group_of(settings, with_practice=True)
@@ -154,7 +155,7 @@ class _Story:
             "lintas status                 whether all is well, on one screen",
             "lintas agreements matrix      who may see what",
             "lintas quarantine list        rejected rows: where, which field, which rule",
-            "lintas audit show             the latest entries; lintas audit verify recomputes the whole log",
+            "lintas audit show             the latest entries (--actor auditor-01); verify: the whole log",
             f"{home}/logs                   a log file per process; nothing personal is in them",
             "docs/tutorial                 for an agency's IT team, a data steward, a portal's developer",
         ):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,11 @@ from lintas.errors import DemoBroken
 from lintas.stage import Stages
 
 if TYPE_CHECKING:
-    from sandbox.portal import VerifiedAnswer
+    from sandbox.portal import Portal, VerifiedAnswer
 
 __all__ = ["ProofStory"]
+
+_PATIENCE_SECONDS = 30.0
 
 
 class ProofStory:
@@ -33,8 +36,9 @@ class ProofStory:
         keys = story.folder / "log.keys"
         keys.write_text("".join(f"{key}\n" for key in log_verifier_keys(self.installation)), encoding="utf-8")
         for role, answer in answers.items():
-            receipt = answer.receipt or story.portal.receipt(answer, wait=5)
-            proven = story.portal.check_receipt(answer, receipt)
+            portal = story.portal_of(answer.content["service"])
+            receipt, behind = self._cosigned(portal, answer)
+            proven = portal.check_receipt(answer, receipt)
             path = story.folder / f"{role}.tlog-proof"
             path.write_text(receipt, encoding="utf-8")
             done = subprocess.run(
@@ -47,8 +51,27 @@ class ProofStory:
                 raise DemoBroken(f"the stand-alone verifier refused a receipt: {done.stdout.strip()}")
             self.stages.good(
                 f"receipt of the answer {answer.verdict}: entry {proven.index} stands in a log of"
-                f" {proven.tree_size} entries (checked by the portal and by audit/verifier/lintas_verify.py)"
+                f" {proven.tree_size} entries (checked by the portal and by audit/verifier/lintas_verify.py);"
+                f" {behind}"
             )
+
+    def _cosigned(self, portal: "Portal", answer: "VerifiedAnswer") -> tuple[str, str]:
+        """The receipt under a checkpoint that the witness has cosigned, moments after the log's own."""
+        from audit.checkpoints.keys import log_verifier_keys
+        from audit.checkpoints.policy import Policy
+        from audit.publishing.receipt import verify_receipt
+
+        place = self.installation.settings.log_policy
+        if place is None:
+            return answer.receipt or portal.receipt(answer, wait=5), "no witness is asked"
+        policy, keys = Policy.load(place), log_verifier_keys(self.installation)
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until:
+            receipt = portal.receipt(answer, wait=5)
+            if count := verify_receipt(receipt, keys, policy=policy).witnesses:
+                return receipt, f"{count} independent {'witness' if count == 1 else 'witnesses'}"
+            time.sleep(0.2)
+        raise DemoBroken("no witness stands behind a receipt")
 
     def tamper_and_find(self, answers: "Mapping[str, VerifiedAnswer]") -> None:
         """Change one entry as the database's superuser, see it named, put it back."""

@@ -24,6 +24,7 @@ from foundation.installation import Installation
 from foundation.settings import Settings
 from lintas import loopback
 from lintas.cli import app
+from lintas.demo_witness import with_practice_witness
 from lintas.health import health_of, process_names
 from lintas.processes import bus_processes
 from lintas.status import gather
@@ -155,3 +156,16 @@ def test_what_a_person_should_look_at_is_said_in_order():
 def test_none_is_a_policy_that_names_nobody(text):
     given = {} if text is None else {"log_policy": text, "witness_ca_file": text}
     assert (Settings(**given).log_policy, Settings(**given).witness_ca_file) == (None, None)
+
+
+def test_the_demo_brings_a_witness_of_its_own_and_keeps_it(settings):
+    made = with_practice_witness(settings)
+    policy = Policy.load(made.log_policy)
+    keys = log_verifier_keys(Installation.open(made))
+    assert list(policy.log_keys(keys)) == list(keys)
+    assert [each.name for each in policy.witnesses] == ["practice"]
+    assert [spec.name for spec in bus_processes(made)][-1] == "witness"
+    before = (made.witness_directory / "keys").read_bytes()
+    assert with_practice_witness(settings) == made
+    assert (made.witness_directory / "keys").read_bytes() == before
+    assert with_practice_witness(made) is made
