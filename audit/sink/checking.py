@@ -78,6 +78,12 @@ def verify_sink(installation: Installation) -> SinkReport:
                 why=f"{error.strerror}.",
                 remedy="Look at the disk behind LINTAS_LOG_SINK.",
             ) from error
+        known = connection.execute("SELECT kept FROM audit.sink WHERE directory = %s", (str(directory),))
+        kept = max((int(row[0]) for row in known), default=0)
+    if found and report.covered < kept:
+        report.findings.append(
+            f"the copy ends before entry {report.covered}, but {kept} entries stood in it: lines were lost"
+        )
     if not found and comparison.size:
         report.findings.append("the folder holds no segment: is the disk mounted?")
     return report

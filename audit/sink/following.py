@@ -21,7 +21,14 @@ import psycopg
 from audit.checkpoints.keys import log_verifier_keys
 from audit.sink.comparing import Comparison
 from audit.sink.errors import SinkContradictsLog, SinkUnwritable
-from audit.sink.segments import SEGMENT_BYTES, SegmentWriter, checkpoint_line, entry_line, segments_in
+from audit.sink.segments import (
+    SEGMENT_BYTES,
+    Segment,
+    SegmentWriter,
+    checkpoint_line,
+    entry_line,
+    segments_in,
+)
 from foundation import telemetry
 from foundation.database import Role
 from foundation.errors import RetryLater
@@ -210,14 +217,12 @@ class Sink:
                 self._begin(connection, known)
                 return
             comparison = Comparison(connection, log_verifier_keys(self._installation))
-            kept = segments[-1].first
-            for segment in segments[-_COMPARED_SEGMENTS:]:
-                for line in segment.lines(self._installation.settings.log_origin):
-                    if problem := comparison.problem(line):
-                        raise _contradiction(problem, segment.path.name)
-                    kept = max(kept, -1 if line.index is None else line.index + 1)
-                if segment.torn:
-                    log.warning("sink_line_cut", segment=segment.path.name, bytes=segment.torn)
+            kept, compared = segments[-1].first, 0
+            for segment in reversed(segments):  # one without a line, left by a full disk, tells nothing
+                end = self._compared(segment, comparison)
+                kept, compared = max(kept, end or 0), compared + (end is not None)
+                if compared == _COMPARED_SEGMENTS:
+                    break
         except OSError as error:
             raise SinkUnwritable(
                 "The copy of the log cannot be reached.",
@@ -228,6 +233,17 @@ class Sink:
             raise _contradiction(f"{kept} entries were copied", segments[-1].path.name)
         self._copy = known[1] if known else self._copy
         self.kept, self._noted = kept, comparison.checkpoint_size
+
+    def _compared(self, segment: Segment, comparison: Comparison) -> int | None:
+        """Where a segment ends that agrees with the database; None when it holds no line."""
+        end: int | None = None
+        for line in segment.lines(self._installation.settings.log_origin):
+            if problem := comparison.problem(line):
+                raise _contradiction(problem, segment.path.name)
+            end = max(end or 0, 0 if line.index is None else line.index + 1)
+        if segment.torn:
+            log.warning("sink_line_cut", segment=segment.path.name, bytes=segment.torn)
+        return end
 
     def _begin(self, connection: psycopg.Connection[Any], known: tuple[str, UUID, int] | None) -> None:
         """Begin a new copy, unless the old one is only out of sight."""
@@ -301,7 +317,9 @@ class Sink:
         news = f"{self._directory} {self._trouble}"
         if news == self._told[0] and time.monotonic() < self._told[1] + _TELL_SECONDS:
             return
-        row = connection.execute("SELECT kept FROM audit.sink").fetchone()
+        row = connection.execute(
+            "SELECT kept FROM audit.sink WHERE directory = %s", (str(self._directory),)
+        ).fetchone()
         kept = self.kept if self.kept is not None else max(self._kept_before, row[0] if row else 0)
         if news == self._told[0] and row is not None and row[0] == kept:
             return

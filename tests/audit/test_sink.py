@@ -140,6 +140,17 @@ def test_a_restored_backup_that_has_grown_again_is_refused_as_well(copied, insta
         sequencer.settle()
 
 
+def test_segments_without_a_line_do_not_hide_what_was_copied_before(copied, folder, installation):
+    """A disk that stays full leaves some at each attempt."""
+    write_and_settle(copied, 4)
+    for part in range(3):
+        (folder / f"{4:020d}-{part:06d}.log").touch()
+    roll_back(copied)
+    write_and_settle(installation, 9)
+    with Sequencer(copied) as sequencer, pytest.raises(SinkContradictsLog, match="not that of the database"):
+        sequencer.settle()
+
+
 def test_the_published_checkpoint_is_asked_first(copied):
     write_and_settle(copied, 4)
     published = PublishedCheckpoint.of(copied).file.read_bytes()
@@ -175,6 +186,18 @@ def test_a_lost_segment_is_found(copied, folder, monkeypatch):
         if each.first == 3:
             each.path.unlink()
     assert any("from 3 to before 6 are missing" in each for each in verify_sink(copied).findings)
+
+
+def test_a_copy_that_lost_what_it_once_held_is_found(copied, folder):
+    for _ in range(2):
+        write_and_settle(copied, 3)
+    last = segments_in(folder)[-1].path
+    content = last.read_bytes()
+    last.write_bytes(content[: content.index(b"\n4 ") + 1])
+    write(copied, 2)
+    assert "ends before entry 4, but 6 entries stood in it" in " ".join(verify_sink(copied).findings)
+    last.write_bytes(content)
+    assert verify_sink(copied).intact
 
 
 def test_where_the_copy_is_only_wished_for_a_full_disk_does_not_stop_the_log(copied, folder):
@@ -231,6 +254,15 @@ def test_a_folder_that_is_empty_all_at_once_is_not_begun_anew(copied, folder):
     aside.rename(folder)
     write_and_settle(copied, 2)
     assert whole(copied).covered == 9
+
+
+def test_a_new_folder_that_was_named_before_it_was_made_is_begun_all_the_same(copied, folder):
+    write_and_settle(copied, 3)
+    other = with_settings(copied, log_sink=folder.with_name("other"))
+    write_and_settle(other, 2)
+    folder.with_name("other").mkdir()
+    write_and_settle(other, 2)
+    assert whole(other).covered == 7
 
 
 def test_a_sequencer_that_is_killed_again_and_again_leaves_no_gap_in_the_copy(copied, folder, no_leaks):
