@@ -5,7 +5,8 @@ Invariants:
   row, and perhaps adds a checkpoint: a crash leaves the old state or the new one.
 - Rows are taken by what is visible, ordered by outbox id, never by a watermark: a row that commits late
   is simply drained later.
-- No checkpoint is signed that is behind one which was signed before, or that a witness contradicts.
+- No checkpoint is signed that is behind one which was signed before, or that a witness or the copy of the
+  log contradicts; where that copy is required, none is signed that does not stand in it.
 """
 
 from __future__ import annotations
