@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from psycopg import Connection
@@ -152,6 +153,12 @@ def _facts(
 def _consent_fact(payload: bytes, digest: str) -> ConsentFact:
     if sha256_hex(payload) != digest:
         raise RevisionBroken("The bytes of a stored consent do not match their hash")
+    return _parsed_consent(digest, payload)
+
+
+@lru_cache(maxsize=4096)
+def _parsed_consent(digest: str, payload: bytes) -> ConsentFact:
+    """Bytes of one hash mean one thing for ever; which revision is the latest is asked each time."""
     return ConsentRevision.model_validate_json(payload).as_fact(digest)
 
 

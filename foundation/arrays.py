@@ -2,46 +2,84 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-__all__ = ["as_array"]
+__all__ = ["Array", "as_array"]
 
 
-def as_array(values: list[Any]) -> Any:
-    """The literal of an array, whose type the statement says; other lists are left as they are.
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array as it is sent, and the object id of its type; 0 where the statement says which it is."""
 
-    Elements are None, whole numbers, texts, bytes, UUIDs, days, moments and truth values.
+    content: bytes
+    type: int
+    is_raw: bool = False
+
+
+def as_array(values: list[Any]) -> Array | None:
+    """The array that a list stands for; None where that is left to psycopg.
+
+    Elements of one kind are known: whole numbers, texts, bytes, UUIDs, days, moments, truth values; and None.
+    Bytes are sent raw, so that neither side writes or reads every one of them as two digits.
     """
+    kinds = set(map(type, values))
+    kinds.discard(type(None))
+    if not kinds:
+        return Array(_literal(values, str), 0)
+    known = _KINDS.get(kinds.pop()) if len(kinds) == 1 else None
+    if known is None:
+        return None
+    type_of_array, write = known
+    if type_of_array == _BYTEA_ARRAY:
+        return Array(_raw(values), type_of_array, is_raw=True)
     try:
-        return "{" + ",".join([_ELEMENTS[type(value)](value) for value in values]) + "}"
-    except KeyError:
-        return values
+        return Array(_literal(values, write), type_of_array)
+    except _LeftToPsycopg:
+        return None
 
 
-def _quoted(text: str) -> str:
-    if "\\" in text or '"' in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+class _LeftToPsycopg(Exception):  # noqa: N818 - nothing is wrong
+    """An element is of a kind that is not known here after all."""
 
 
-def _bytes(value: bytes) -> str:
-    return '"\\\\x' + value.hex() + '"'
+def _literal(values: list[Any], write: Callable[[Any], str]) -> bytes:
+    return ("{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}").encode()
+
+
+def _raw(values: list[bytes | None]) -> bytes:
+    head = struct.pack("!5i", 1, None in values, _BYTEA, len(values), 1)
+    parts = [_NOTHING if value is None else struct.pack("!i", len(value)) + value for value in values]
+    return b"".join([head, *parts])
+
+
+def _text(text: str) -> str:
+    if text and not _UNCLEAR.search(text) and text.lower() != "null":
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _moment(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise _LeftToPsycopg
     return f'"{value.isoformat()}"'
 
 
-_ELEMENTS: dict[type, Callable[[Any], str]] = {
-    type(None): lambda _: "NULL",
-    bool: lambda value: "t" if value else "f",
-    int: str,
-    str: _quoted,
-    bytes: _bytes,
-    UUID: str,
-    date: date.isoformat,
-    datetime: _moment,
+_UNCLEAR = re.compile(r'[",{}\\\s]')
+_BYTEA, _BYTEA_ARRAY = 17, 1001  # object ids of types never change
+_NOTHING = struct.pack("!i", -1)
+_KINDS: dict[type, tuple[int, Callable[[Any], str]]] = {
+    bool: (1000, lambda value: "t" if value else "f"),
+    bytes: (_BYTEA_ARRAY, str),
+    str: (0, _text),  # as psycopg has it: a text may stand for anything
+    int: (1016, str),
+    date: (1182, date.isoformat),
+    datetime: (1185, _moment),
+    UUID: (2951, str),
 }

@@ -260,9 +260,18 @@ def _dumped(
     """The parameters as libpq takes them, with their types and formats."""
     if not values:
         return None, (), None
-    values = [as_array(value) if type(value) is list else value for value in values]
-    dumped = adapting.dump_sequence(values, [PyFormat.AUTO] * len(values))
-    return dumped, tuple(adapting.types or ()), adapting.formats
+    lists = ((place, value) for place, value in enumerate(values) if type(value) is list)
+    arrays = {place: array for place, value in lists if (array := as_array(value)) is not None}
+    if not arrays:
+        dumped = adapting.dump_sequence(values, [PyFormat.AUTO] * len(values))
+        return dumped, tuple(adapting.types or ()), adapting.formats
+    others = [None if place in arrays else value for place, value in enumerate(values)]
+    dumped = list(adapting.dump_sequence(others, [PyFormat.AUTO] * len(others)))
+    types, formats = list(adapting.types), list(adapting.formats)
+    for place, array in arrays.items():
+        dumped[place], types[place] = array.content, array.type
+        formats[place] = Format.BINARY if array.is_raw else Format.TEXT
+    return dumped, tuple(types), formats
 
 
 def _bound(query: str | bytes, params: Any) -> tuple[bytes, Sequence[Any]]:

@@ -30,7 +30,7 @@ LANES = 4
 PATIENCE_SECONDS = 0.05
 """How long a question waits for the go before it to end, before another lane opens."""
 
-COMPANY_SHARE, COMPANY_SECONDS = 0.4, 0.005
+COMPANY_SHARE, COMPANY_SECONDS = 0.5, 0.01
 """How long company is waited for: as a share of what the last go took, and at the most."""
 
 log = telemetry.logger(__name__)

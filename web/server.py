@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -33,6 +34,7 @@ def run(installation: Installation, *, workers: int | None = None, log_file: Pat
     settings = installation.settings
     count = workers or settings.api_workers
     configuration = configured(installation, workers=count)
+    _collect_rarely()
     if count == 1:
         telemetry.configure("api", settings, log_file=log_file)
         uvicorn.Server(configuration).run()
@@ -87,7 +89,14 @@ def worker_app() -> FastAPI:
     """The application of one worker process, from the environment that `run` has set."""
     from web.app import create_app
 
+    _collect_rarely()
     log_file = os.environ.pop(_LOG_FILE, None)
     settings = Settings()
     telemetry.configure("api", settings, log_file=Path(log_file) if log_file else None)
     return create_app(Installation.open(settings))
+
+
+def _collect_rarely() -> None:
+    """A request makes thousands of objects that go with it, and hardly any cycle to be searched for."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

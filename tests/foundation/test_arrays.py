@@ -44,5 +44,6 @@ def test_a_list_reads_back_as_it_was_written(kind: str, installation: Installati
 
 
 def test_what_it_does_not_know_is_left_to_psycopg() -> None:
-    for values in ([1.5], [[1]], ["a", object()]):
-        assert as_array(values) is values
+    naive = dt.datetime.fromisoformat("2026-01-01T00:00:00")
+    for values in ([1.5], [[1]], ["a", object()], ["a", 1], [True, 1], [naive]):
+        assert as_array(values) is None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Header, Request
+from pydantic import StringConstraints
 from starlette.responses import Response
 
 from audit.errors import ReceiptNotReady
@@ -16,6 +17,7 @@ from verification.journey import Asker, GivenAnswer, Question
 from verification.reading import read
 from web.applicants import applicant_of
 from web.bodies import VerificationBody
+from web.headers import CheckedHeader
 from web.platform import Platform, platform_of
 from web.replies import EVERYWHERE, json_reply, problems
 from web.tokens import Client
@@ -24,18 +26,14 @@ router = APIRouter(tags=["verifications"])
 SCOPE = "verifications"
 LONGEST_WAIT = 5
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,255}$",
-        description="The same key with the same request gives the same answer, logged as a new disclosure",
-    ),
-]
-Prefer = Annotated[
-    str | None,
-    Header(description="`wait=N` waits up to N seconds (at most 5) for the receipt", max_length=200),
-]
+_PREFER = "`wait=N` waits up to N seconds (at most 5) for the receipt"
+Prefer = Annotated[str | None, Header(description=_PREFER, max_length=200)]
+_IDEMPOTENCY_KEY = CheckedHeader(
+    "Idempotency-Key",
+    StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$"),
+    "The same key with the same request gives the same answer, logged as a new disclosure",
+)
+_PREFERRED = CheckedHeader("prefer", StringConstraints(max_length=200), _PREFER)
 
 _ANSWER = {
     "description": "The signed answer, and the signed promise that its disclosure will stand in the log",
@@ -49,13 +47,13 @@ _ANSWER = {
     summary="Ask whether an applicant is eligible for a service",
     response_class=Response,
     responses={201: _ANSWER, 200: _ANSWER, **problems(400, 404, *EVERYWHERE)},
+    openapi_extra={"parameters": [_IDEMPOTENCY_KEY.parameter, _PREFERRED.parameter]},
 )
-async def ask(
-    request: Request, body: VerificationBody, idempotency_key: IdempotencyKey = None, prefer: Prefer = None
-) -> Response:
+async def ask(request: Request, body: VerificationBody) -> Response:
     """Verify an application; the applicant must be confirmed by a second element."""
     platform = platform_of(request)
-    given = await platform.answer(request, SCOPE, _question(body), idempotency_key)
+    key, prefer = _IDEMPOTENCY_KEY.of(request), _PREFERRED.of(request)
+    given = await platform.answer(request, SCOPE, _question(body), key)
     return await _reply(platform, given, prefer)
 
 
