@@ -87,6 +87,7 @@ class Publisher:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._forks = FoundForks.of(installation)
+        self._fork: LogForked | None = None
         self._connection: psycopg.Connection[Any] | None = None
 
     @property
@@ -100,6 +101,9 @@ class Publisher:
         Raises:
             LogForked: then.
         """
+        if self._fork is not None:
+            self._forks.note(self._fork)
+            self._fork = None
         self._forks.refuse()
 
     def confirm(self, connection: psycopg.Connection[Any]) -> None:
@@ -141,7 +145,9 @@ class Publisher:
                 self._lift([str(each.witness.key) for each in answers if each.cosignatures], "it cosigned")
                 return self._keep(connection, self._policy, base, answers)
             except LogForked as error:
+                self._fork = error  # until it is on disk, which may be full
                 self._forks.note(error)
+                self._fork = None
                 quorum.quorum_is_missing(connection, self._grace, f"{error.what} {error.why}")
                 log.error("log_forked", witness=error.attributes.get("witness"))
                 raise

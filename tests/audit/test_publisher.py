@@ -1,6 +1,7 @@
 """The publisher: checkpoints are cosigned, a fork is never signed, a missing quorum stops exchanges."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -22,6 +23,7 @@ from audit.checkpoints.policy import Policy
 from audit.errors import LogForked, LogRolledBack, PolicyInvalid, QuorumMissing
 from audit.publishing.export import export_log
 from audit.publishing.found_forks import FoundForks
+from audit.publishing.publisher import Publisher
 from audit.publishing.receipt import await_receipt, receipt, verify_receipt
 from audit.publishing.sequencer import Sequencer
 from audit.subject_view import Reader
@@ -320,6 +322,28 @@ def test_a_fork_is_on_disk_before_anything_else_is_done_about_it(witnessed, monk
     with Sequencer(witnessed) as restored, pytest.raises(KeyboardInterrupt):
         restored.settle()
     assert list(FoundForks.of(witnessed).read())
+
+
+def test_a_fork_that_a_full_disk_could_not_take_is_not_forgotten(witnessed, monkeypatch):
+    with Sequencer(witnessed) as sequencer:
+        write(witnessed, 5)
+        sequencer.settle()
+    roll_back(witnessed)
+    publisher = Publisher(witnessed)
+
+    def is_full(*_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as changed:
+        changed.setattr("audit.publishing.found_forks.write_private", is_full)
+        with pytest.raises(OSError, match="no space left"):
+            publisher.publish()
+        with pytest.raises(OSError, match="no space left"):
+            publisher.refuse_fork()
+    with pytest.raises(LogForked):
+        publisher.refuse_fork()
+    assert FoundForks.of(witnessed).read()
+    publisher.close()
 
 
 def test_a_fork_is_lifted_when_the_witness_that_reported_it_answers_consistently(witnessed, witnesses):
