@@ -45,6 +45,7 @@ _IDLE_SECONDS = 1.0
 _AGAIN_SECONDS = 5.0
 _TELL_SECONDS = 1.0
 _PATIENCE_SECONDS = 3.0
+_LONGEST_COMPARING = 20.0
 _LONGEST_STAND = 10.0
 _COMPARED_SEGMENTS = 2
 
@@ -126,7 +127,10 @@ class Sink:
             SinkUnwritable: when it is required, and cannot be reached.
         """
         try:
-            self._open(connection)
+            if self.required:
+                self._open(connection)
+            else:
+                self._open_in_time(connection)
         except SinkUnwritable as error:
             self._fail(connection, error)
             if self.required:
@@ -233,6 +237,33 @@ class Sink:
             raise _contradiction(f"{kept} entries were copied", segments[-1].path.name)
         self._copy = known[1] if known else self._copy
         self.kept, self._noted = kept, comparison.checkpoint_size
+
+    def _open_in_time(self, connection: psycopg.Connection[Any]) -> None:
+        """As `_open`, but a disk that hangs does not hold up a log whose copy is only wished for."""
+        other, failed = Sink(self._installation, self._directory), list[Exception]()
+
+        def work() -> None:
+            try:
+                with self._installation.database.connect(Role.SEQUENCER, autocommit=True) as own:
+                    other._open(own)
+            except Exception as error:  # it is raised by who waits
+                failed.append(error)
+
+        thread = threading.Thread(target=work, name="sink-opening", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + _LONGEST_COMPARING
+        while thread.is_alive() and time.monotonic() < deadline:
+            thread.join(min(_IDLE_SECONDS, _LONGEST_COMPARING))
+            connection.execute("SELECT 1")  # the server cuts off a leader that is silent
+        if thread.is_alive():
+            raise SinkUnwritable(
+                "The copy of the log cannot be reached.",
+                why="Its disk does not answer.",
+                remedy="Look at the disk behind LINTAS_LOG_SINK; the copy goes on by itself.",
+            )
+        if failed:
+            raise failed[0]
+        self.kept, self._noted, self._copy = other.kept, other._noted, other._copy
 
     def _compared(self, segment: Segment, comparison: Comparison) -> int | None:
         """Where a segment ends that agrees with the database; None when it holds no line."""

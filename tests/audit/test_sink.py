@@ -265,6 +265,25 @@ def test_a_new_folder_that_was_named_before_it_was_made_is_begun_all_the_same(co
     assert whole(other).covered == 7
 
 
+def test_where_the_copy_is_only_wished_for_a_disk_that_hangs_stops_no_sequencer(copied, folder, monkeypatch):
+    """A network disk that is away lets its readers wait for ever, as a pipe without a writer does."""
+    for patience in ("_PATIENCE_SECONDS", "_LONGEST_COMPARING"):
+        monkeypatch.setattr(following, patience, 0.2, raising=False)
+    pipe = folder / f"{0:020d}-000000.log"
+    os.mkfifo(pipe)
+    write(copied, 3)
+    stop = threading.Event()
+    worker = threading.Thread(target=Sequencer(copied).run, args=(stop,), daemon=True)
+    worker.start()
+    try:
+        wait_for(lambda: query(copied, "SELECT max(tree_size) FROM audit.checkpoints") == [(3,)], 10)
+        assert "does not answer" in query(copied, "SELECT trouble FROM audit.sink")[0][0]
+    finally:
+        stop.set()
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        worker.join(20)
+
+
 def test_a_sequencer_that_is_killed_again_and_again_leaves_no_gap_in_the_copy(copied, folder, no_leaks):
     required = with_settings(copied, log_sink_required=True)
     stop = threading.Event()
