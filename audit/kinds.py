@@ -79,6 +79,8 @@ class EntryKind(StrEnum):
     ATTENTION_JUDGED = "attention.judged"
     ATTENTION_SET_ASIDE = "attention.set-aside"
     ATTENTION_RELATED = "attention.related"
+    LOGIN_ACCEPTED = "login.accepted"
+    LOGIN_REFUSED = "login.refused"
     KEY_ADDED = "key.added"
     KEY_ROLLED = "key.rolled"
     KEY_REWRAPPED = "key.rewrapped"
@@ -652,6 +654,22 @@ KINDS: Mapping[EntryKind, KindRule] = {
         frozenset(),
         officer="pseudonym of the officer concerned",
         relation="self or family",
+    ),
+    EntryKind.LOGIN_ACCEPTED: _rule(
+        "a system proved who it is, and was given an access token",
+        "consumer system outcome",
+        frozenset(),
+        kid="key id that signed the assertion",
+        scopes="what the token covers",
+        valid_until="until when the token is taken",
+    ),
+    EntryKind.LOGIN_REFUSED: _rule(
+        "tokens were refused to callers who did not prove who they are; told in sums",
+        "outcome",
+        frozenset(),
+        problem="error of RFC 6749 section 5.2",
+        since="start of the window that is told in one entry",
+        until="end of the window that is told in one entry",
     ),
     EntryKind.KEY_ADDED: _rule("a public key was registered", "", frozenset(), **_KEY_DETAILS),
     EntryKind.KEY_ROLLED: _rule("a key was replaced by a newer one", "", frozenset(), **_KEY_DETAILS),

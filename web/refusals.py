@@ -17,6 +17,8 @@ from foundation import clock, telemetry
 log = telemetry.logger(__name__)
 
 FLUSH_SECONDS = 10.0
+TOKENS = "/oauth/token"
+"""The operation at which callers prove who they are."""
 
 
 class RefusalTally:
@@ -60,6 +62,7 @@ class RefusalTally:
         try:
             with self._connect() as connection:
                 for (problem, operation), count in sorted(counts.items()):
+                    kind = EntryKind.LOGIN_REFUSED if operation == TOKENS else EntryKind.EXCHANGE_REFUSED
                     details = {
                         "problem": problem,
                         "operation": operation,
@@ -67,12 +70,7 @@ class RefusalTally:
                         "since": since,
                         "until": until,
                     }
-                    append(
-                        connection,
-                        EntryDraft(
-                            kind=EntryKind.EXCHANGE_REFUSED, outcome="unauthenticated", details=details
-                        ),
-                    )
+                    append(connection, EntryDraft(kind=kind, outcome="unauthenticated", details=details))
         except Exception as error:
             log.error("refusals_not_written", error=type(error).__name__)
             with self._lock:

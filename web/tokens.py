@@ -20,6 +20,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from joserfc.jws import JWSRegistry
 
+from audit.entry import EntryDraft, EntryKind
+from audit.log import append
 from foundation import clock
 from participants.keys import PublicKeyRecord
 from participants.registry import System
@@ -75,7 +77,7 @@ class TokenService:
         self.token_url = f"{self.issuer}/oauth/token"
 
     def issue(self, connection: psycopg.Connection[Any], form: Mapping[str, str]) -> dict[str, Any]:
-        """Check a token request and issue an access token.
+        """Check a token request and issue an access token; the connection's transaction logs it.
 
         Raises:
             TokenRequestInvalid: With the error of RFC 6749 section 5.2.
@@ -84,11 +86,22 @@ class TokenService:
             raise _invalid("unsupported_grant_type", "The grant_type must be client_credentials")
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise _invalid("invalid_request", f"The client_assertion_type must be {ASSERTION_TYPE}")
-        system = self._authenticate(connection, form.get("client_assertion", ""), form.get("client_id"))
+        system, kid = self._authenticate(connection, form.get("client_assertion", ""), form.get("client_id"))
         wanted = form.get("scope", " ".join(SCOPES)).split(" ")
         if not wanted or any(scope not in SCOPES for scope in wanted):
             raise _invalid("invalid_scope", f"The scopes are: {', '.join(SCOPES)}")
-        return self._token(system, sorted(set(wanted)))
+        scopes = sorted(set(wanted))
+        append(
+            connection,
+            EntryDraft(
+                kind=EntryKind.LOGIN_ACCEPTED,
+                consumer=system.agency_id,
+                system=system.system_id,
+                outcome="accepted",
+                details={"kid": kid, "scopes": scopes, "valid_until": clock.now() + TOKEN_LIFETIME},
+            ),
+        )
+        return self._token(system, scopes)
 
     def check(self, token: str) -> Client:
         """Read an access token.
@@ -126,7 +139,7 @@ class TokenService:
 
     def _authenticate(
         self, connection: psycopg.Connection[Any], assertion: str, client_id: str | None
-    ) -> System:
+    ) -> tuple[System, str]:
         now = clock.now()
         kid, claims_unverified = _peek(assertion)
         key = authentication_key(connection, kid, now)
@@ -138,7 +151,7 @@ class TokenService:
             raise _invalid_client("The client is unknown, suspended, or not the one that signed")
         expires = self._check_claims(claims, now)
         self._take_once(connection, system.system_id, claims["jti"], expires, now)
-        return system
+        return system, kid
 
     def _check_claims(self, claims: Mapping[str, Any], now: datetime) -> datetime:
         if claims.get("iss") != claims.get("sub"):

@@ -16,7 +16,9 @@ __all__ = ["FAILED_OUTCOMES", "LoggedEntry", "Origin", "product_version"]
 FAILED_OUTCOMES = frozenset({"refused", "denied", "failed", "rejected", "error", "not-matched", "dead"})
 """Outcomes that a SIEM should see as a failure."""
 
-_FAILED_KINDS = frozenset({"exchange.refused", "sync.failed", "sync.rejected", "notice.dead"})
+_FAILED_KINDS = frozenset(
+    {"exchange.refused", "login.refused", "sync.failed", "sync.rejected", "notice.dead"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _VERBS = {
     "read": "Read", "answered": "Read", "viewed": "Read", "requested": "Read", "completed": "Read",
     "exported": "Read", "reviewed": "Read", "refused": "Read",
     "added": "Create", "signed": "Create", "granted": "Create", "opened": "Create", "published": "Create",
-    "linked": "Create", "pushed": "Create", "flagged": "Create",
+    "linked": "Create", "pushed": "Create", "flagged": "Create", "accepted": "Create",
     "changed": "Update", "rolled": "Update", "decided": "Update", "judged": "Update", "paused": "Update",
     "resumed": "Update", "repaired": "Update", "replayed": "Update",
     "ended": "Delete", "withdrawn": "Delete", "expired": "Delete", "unlinked": "Delete",

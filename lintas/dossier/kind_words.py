@@ -12,6 +12,8 @@ _INDONESIAN: Mapping[str, str] = {
     "sync.rejected": "satu kumpulan data ditolak",
     "sync.failed": "penarikan data gagal",
     "exchange.answered": "sebuah pertanyaan dijawab",
+    "login.accepted": "sebuah sistem membuktikan jati dirinya dan mendapat token akses",
+    "login.refused": "token ditolak bagi pemanggil yang tidak membuktikan jati dirinya",
     "exchange.refused": "sebuah pertanyaan ditolak; tidak ada jawaban yang keluar",
     "exchange.read": "jawaban yang tersimpan dibaca lagi",
     "exchange.reviewed": "jawaban diperiksa ulang karena datanya berubah",

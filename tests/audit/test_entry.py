@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import EntryDraft, EntryKind, RevisionReference, SubjectHandle, SubjectKeys
-from audit.documentation import markdown
-from audit.entry import MAXIMUM_ENTRY_BYTES, build, canonical_bytes, looks_personal
+from audit.documentation import example, markdown
+from audit.entry import MAXIMUM_ENTRY_BYTES, _check_kind, build, canonical_bytes, looks_personal
 from audit.errors import EntryRefused, SealBroken
 from audit.kinds import FIELDS, KINDS
 from audit.subjects.sealing import commitment, part_key, unseal
@@ -187,6 +187,16 @@ def test_every_kind_has_a_rule_and_knows_only_known_fields():
     assert set(KINDS) == set(EntryKind)
     for rule in KINDS.values():
         assert rule.required | rule.allowed <= FIELDS.keys()
+
+
+@pytest.mark.parametrize("kind", list(EntryKind))
+def test_the_example_of_every_kind_is_an_entry_of_that_kind(kind):
+    """Whoever writes the example's content gets an entry that says the same."""
+    shown = example(kind)
+    data = {name: value for name, value in shown.items() if name not in {"v", "id", "nonce", "kind", "time"}}
+    _check_kind(kind, shown)
+    assert canonical_bytes(shown)
+    assert KINDS[kind].required <= data.keys()
 
 
 def test_the_reference_page_is_the_one_the_registry_makes():

@@ -170,9 +170,14 @@ def test_unauthenticated_refusals_are_told_to_the_log_in_sums(city: City) -> Non
         for _ in range(3):
             client.post("/oauth/token", data={"grant_type": "x"})
     told = {
-        entry["details"]["problem"]: entry["details"]["count"] for entry in city.entries("exchange.refused")
+        (entry["kind"], entry["details"]["problem"]): entry["details"]["count"]
+        for entry in city.entries()
+        if entry.get("outcome") == "unauthenticated"
     }
-    assert told == {"client-unauthenticated": 50, "unsupported_grant_type": 3}
+    assert told == {
+        ("exchange.refused", "client-unauthenticated"): 50,
+        ("login.refused", "unsupported_grant_type"): 3,
+    }
 
 
 def test_limits_hold_over_processes(city: City) -> None:

@@ -83,6 +83,17 @@ def test_a_registered_key_gets_a_token_that_says_who_and_what(door: Door) -> Non
     assert door.knock(aud=[ISSUER, "https://other"])["expires_in"] == 300
 
 
+def test_who_comes_in_stands_in_the_log_with_the_key_that_was_used(door: Door) -> None:
+    before = len(door.city.entries("login.accepted"))
+    door.knock(form={"scope": "verifications"})
+    with pytest.raises(TokenRequestInvalid):
+        door.knock(form={"scope": "everything"})
+    (entry,) = door.city.entries("login.accepted")[before:]
+    assert (entry["system"], entry["consumer"]) == (PORTAL, OFFICE)
+    assert entry["details"]["kid"] == door.city.keys[PORTAL].kid
+    assert entry["details"]["scopes"] == ["verifications"]
+
+
 def test_whatever_is_not_right_stays_outside(door: Door) -> None:
     now = int(clock.now().timestamp())
     wrong: list[dict[str, Any]] = [

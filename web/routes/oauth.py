@@ -11,6 +11,7 @@ from starlette.responses import Response
 from web.errors import TokenRequestInvalid
 from web.platform import platform_of
 from web.problems import PREFIX, request_id
+from web.refusals import TOKENS
 from web.replies import json_reply, problems
 from web.tokens import ASSERTION_TYPE, SCOPES
 
@@ -56,7 +57,7 @@ _TOKEN = {
 
 
 @router.post(
-    "/oauth/token",
+    TOKENS,
     summary="Get an access token by private_key_jwt (RFC 7523)",
     response_class=Response,
     openapi_extra=_FORM,
@@ -78,7 +79,7 @@ async def issue_token(request: Request) -> Response:
 
         return json_reply(await platform.in_thread(work), pragma="no-cache")
     except TokenRequestInvalid as refusal:
-        platform.refusals.count(str(refusal.attributes["oauth_error"]), "/oauth/token")
+        platform.refusals.count(str(refusal.attributes["oauth_error"]), TOKENS)
         return _oauth_problem(request, refusal)
 
 
