@@ -23,14 +23,15 @@ _TILE_HEIGHT = TILE_WIDTH.bit_length() - 1
 
 @dataclass(slots=True)
 class Findings:
-    """What was found so far; after some it is enough."""
+    """What was found so far; of many, those with the lowest index are kept."""
 
     damages: list[Damage] = field(default_factory=list)
 
     def report(self, index: int, kind: DamageKind, detail: str) -> None:
         """Note a damage."""
-        if len(self.damages) < _MAXIMUM:
-            self.damages.append(Damage(index, kind, detail))
+        self.damages.append(Damage(index, kind, detail))
+        if len(self.damages) > _MAXIMUM:
+            self.damages.remove(max(self.damages, key=lambda damage: damage.index))
 
     def has(self, kind: DamageKind) -> bool:
         """Whether a damage of this kind was noted."""

@@ -261,6 +261,19 @@ def test_tampering_behind_a_server_is_named_with_its_entry(case, folder):
     assert (first.index, first.kind) == (index, kind), first
 
 
+def test_many_false_checkpoints_do_not_hide_which_entry_is_bad_first(tmp_path):
+    folder = publish(LOG, tmp_path, signed=range(400, 430))
+    for size in range(400, 430):
+        flip(folder / "checkpoints" / str(size), 30)
+    (folder / "tile/entries/000").write_bytes(bundle(without(7)[:255]))
+    report = verify_published(FolderFiles(folder), [LOG.key])
+    assert (report.first.index, report.first.kind) == (7, DamageKind.ENTRY_DROPPED)
+    (folder / "tile/entries/000").write_bytes(bundle(LOG.entries[:255]))
+    report = verify_published(FolderFiles(folder), [LOG.key])
+    assert (report.first.index, report.first.kind) == (255, DamageKind.ENTRY_DROPPED)
+    assert len(report.damages) == 20
+
+
 def test_without_a_token_only_hashes_are_checked_and_it_says_so(folder):
     write_bundles(folder, edited(3))
     with served(folder, token=None) as files:
