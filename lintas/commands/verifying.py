@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -84,6 +85,8 @@ def _refuse_contradictions(source: "Source", *, both_begins: bool) -> None:
         raise typer.BadParameter("--since-last and --from-start exclude each other")
     if source.files is not None and source.url is not None:
         raise typer.BadParameter("--files and --url exclude each other")
+    if source.url is not None and not _is_address(source.url):
+        raise typer.BadParameter("--url is https://host/path; an access token goes into --token-file")
     if source.url is not None and source.keys is None and source.policy is None:
         raise typer.BadParameter("--url needs --keys, or a --policy that names the log")
     elsewhere = (source.keys, source.policy, source.seen)
@@ -91,3 +94,13 @@ def _refuse_contradictions(source: "Source", *, both_begins: bool) -> None:
         raise typer.BadParameter("--keys, --policy and --seen go with --files or --url")
     if source.url is None and (source.ca is not None or source.token is not None):
         raise typer.BadParameter("--ca and --token-file go with --url")
+
+
+def _is_address(url: str) -> bool:
+    """Whether it names a server, and holds no password, which the report and the progress would show."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(host) and "@" not in parts.netloc
