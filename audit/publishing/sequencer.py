@@ -303,7 +303,15 @@ def _read_state(connection: psycopg.Connection[Any]) -> tuple[int, Frontier]:
 
 def _drain(connection: psycopg.Connection[Any], size: int, limit: int) -> list[bytes]:
     connection.execute("SELECT audit.ensure_partitions(%s)", (size + limit,))
-    row = connection.execute(_DRAIN, {"limit": limit, "size": size}, binary=True).fetchone()
+    try:
+        row = connection.execute(_DRAIN, {"limit": limit, "size": size}, binary=True).fetchone()
+    except psycopg.errors.UniqueViolation as error:
+        raise LogDamaged(
+            f"Beyond the {size} entries of the tree stands another, or one that waits stands in it already.",
+            why="Somebody wrote into the log past the sequencer; nothing more is numbered.",
+            remedy="Run `lintas audit verify`, and keep a copy of the database as it is.",
+            size=size,
+        ) from error
     joined = bytes(row[0]) if row and row[0] is not None else b""
     return [joined[i : i + HASH_SIZE] for i in range(0, len(joined), HASH_SIZE)]
 

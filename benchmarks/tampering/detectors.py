@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg
-
 import audit.verifier
 from audit.checking.followed import FollowedLog
 from audit.checking.verification import verify_installation
@@ -81,8 +79,6 @@ def _sequences(bus: Installation) -> Noticed | None:
             sequencer.settle()
     except LintasError as error:
         return Noticed(f"{type(error).__name__}: {error.what}")
-    except psycopg.errors.IntegrityError as error:
-        return Noticed(f"it stops: {type(error).__name__}")
     return None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from audit import EntryDraft, EntryKind, append, append_many
 from audit.checkpoints.keys import log_verifier_keys
-from audit.errors import ReceiptNotReady, UnknownEntry
+from audit.errors import LogDamaged, ReceiptNotReady, UnknownEntry
 from audit.publishing.receipt import receipt, sign_promise, verify_promise, verify_receipt
 from audit.publishing.sequencer import Sequencer
 from audit.subjects.vault import Vault
@@ -54,6 +54,20 @@ def test_many_entries_fill_tiles_across_drains(installation):
         for index in (0, 1, 255, 256, 511, 512, 1211, 1214):
             proven = verify_receipt(str(receipt(connection, promises[index].entry_id)), keys)
             assert proven.index == index
+
+
+def test_an_entry_that_somebody_put_behind_the_tree_stops_the_log_by_name(installation):
+    with installation.database.connect(Role.API) as connection:
+        append(connection, draft())
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        connection.execute(
+            "INSERT INTO audit.entries (entry_index, entry_id, kind, occurred_at, entry)"
+            " VALUES (0, gen_random_uuid(), 'audit.viewed', now(), '{}')"
+        )
+    with Sequencer(installation) as sequencer, pytest.raises(LogDamaged, match="past the sequencer"):
+        sequencer.settle()
+    with installation.database.connect(Role.MIGRATOR) as connection:
+        assert connection.execute("SELECT count(*) FROM audit.outbox").fetchone() == (1,)
 
 
 def test_a_promise_is_signed_and_names_the_leaf(installation):
