@@ -27,8 +27,8 @@ NAMES = (
     "dag_parsing",
 )
 
-LONG = frozenset({"city", "tamper"})
-"""What the journeys do as well: in a smoke run only when it is asked for by name."""
+LONG = frozenset({"city", "tamper", "webhooks", "audit_crashes"})
+"""What tests do as well: in a smoke run only when it is asked for by name."""
 
 
 def main() -> None:
