@@ -42,20 +42,22 @@ SELECT 'agreement' AS what, r.agreement_id AS id, r.revision, encode(r.hash, 'he
         ORDER BY revision DESC LIMIT 1) AS r
   LEFT JOIN consent.agreement_end AS e ON e.agreement_id = r.agreement_id
 UNION ALL
-(SELECT 'consent', consent_id::text, revision, encode(hash, 'hex'),
-        state = 'granted' AND (valid_until IS NULL OR %(at)s < valid_until),
-        current_setting('transaction_isolation')
-   FROM consent.consent_revision WHERE consent_id = %(consent)s::uuid
-  ORDER BY revision DESC LIMIT 1)
+SELECT 'consent', r.consent_id::text, r.revision, encode(r.hash, 'hex'),
+       r.state = 'granted' AND (r.valid_until IS NULL OR %(at)s < r.valid_until),
+       current_setting('transaction_isolation')
+  FROM unnest(%(consents)s::uuid[]) AS wanted (consent_id)
+ CROSS JOIN LATERAL (
+       SELECT * FROM consent.consent_revision WHERE consent_id = wanted.consent_id
+        ORDER BY revision DESC LIMIT 1) AS r
 UNION ALL
 SELECT 'suspended', agency_id, 0, '', false, current_setting('transaction_isolation')
   FROM participants.agency WHERE agency_id = ANY(%(agencies)s) AND status <> 'active'
 UNION ALL
 SELECT 'suspended', system_id, 0, '', false, current_setting('transaction_isolation')
-  FROM participants.system WHERE system_id = %(system)s AND status <> 'active'
+  FROM participants.system WHERE system_id = ANY(%(systems)s) AND status <> 'active'
 UNION ALL
-(SELECT 'erased', '', 0, '', false, current_setting('transaction_isolation')
-   FROM audit.suppression WHERE tag = ANY(%(persons)s::bytea[]) LIMIT 1)
+SELECT 'erased', encode(tag, 'hex'), 0, '', false, current_setting('transaction_isolation')
+  FROM audit.suppression WHERE tag = ANY(%(persons)s::bytea[])
 """
 
 _REVIEW = """
@@ -91,15 +93,8 @@ def hold(
         UnsuitableTransaction: If the connection runs no transaction at READ COMMITTED.
     """
     decision.require_allowed()
-    moment = at or clock.now()
-    lock_shared(connection, [*keys_of(decision), *map(lock_key, persons)])
-    reread = _reread(connection, decision, moment, persons)
-    if transaction is not None:
-        transaction.settle()
-    if connection.info.transaction_status is not TransactionStatus.INTRANS:
-        raise unsuitable("the connection commits every statement by itself")
-    current = _read(reread)
-    require_unchanged(decision, current)
+    current = look_again(connection, [decision], persons, at or clock.now(), transaction)
+    require_unchanged(decision, persons, current)
     _note_review(connection, decision)
 
 
@@ -107,13 +102,35 @@ Current = dict[tuple[str, str], tuple[int, str, bool]]
 """What stands now, by what it is and its id: revision, hash, and whether it is in force."""
 
 
-def require_unchanged(decision: Decision, current: Current) -> None:
+def look_again(
+    connection: Connection[Any],
+    decisions: Sequence[Decision],
+    persons: Sequence[bytes],
+    at: datetime,
+    transaction: Transaction | None,
+) -> Current:
+    """Take the locks of everything that decisions rest on, all in one order, and read it again after.
+
+    Raises:
+        UnsuitableTransaction: If the connection runs no transaction at READ COMMITTED.
+    """
+    keys = [key for decision in decisions for key in _keys(decision)]
+    lock_shared(connection, [*keys, *map(lock_key, persons)])
+    reread = _reread(connection, decisions, persons, at)
+    if transaction is not None:
+        transaction.settle()
+    if connection.info.transaction_status is not TransactionStatus.INTRANS:
+        raise _unsuitable("the connection commits every statement by itself")
+    return _read(reread)
+
+
+def require_unchanged(decision: Decision, persons: Sequence[bytes], current: Current) -> None:
     """Refuse what does not stand any more as it was decided.
 
     Raises:
         PersonErased, ExchangeDenied, AgreementChanged, ConsentChanged: As `hold` says.
     """
-    if ("erased", "") in current:
+    if any(("erased", tag.hex()) in current for tag in persons):
         raise PersonErased("A person whom the exchange concerns was erased, or is being erased")
     _require_standing(decision, current)
     for reference in decision.agreements:
@@ -134,8 +151,7 @@ def require_unchanged(decision: Decision, current: Current) -> None:
         )
 
 
-def keys_of(decision: Decision) -> list[int]:
-    """The locks of everything that a decision rests on."""
+def _keys(decision: Decision) -> list[int]:
     keys = [agreement_key(reference.id) for reference in decision.agreements]
     request = decision.request
     if decision.consent is not None and request.subject is not None:
@@ -144,16 +160,17 @@ def keys_of(decision: Decision) -> list[int]:
 
 
 def _reread(
-    connection: Connection[Any], decision: Decision, moment: datetime, persons: Sequence[bytes]
+    connection: Connection[Any], decisions: Sequence[Decision], persons: Sequence[bytes], at: datetime
 ) -> Cursor[Any]:
+    requests = [decision.request for decision in decisions]
     return connection.execute(
         _REREAD,
         {
-            "at": moment,
-            "agreements": [reference.id for reference in decision.agreements],
-            "consent": decision.consent.id if decision.consent else None,
-            "agencies": [decision.request.consumer, *sorted(decision.request.providers)],
-            "system": decision.request.system,
+            "at": at,
+            "agreements": sorted({each.id for decision in decisions for each in decision.agreements}),
+            "consents": sorted({decision.consent.id for decision in decisions if decision.consent}),
+            "agencies": sorted({each for one in requests for each in (one.consumer, *one.providers)}),
+            "systems": sorted({one.system for one in requests}),
             "persons": list(persons),
         },
     )
@@ -162,15 +179,16 @@ def _reread(
 def _read(reread: Cursor[Any]) -> Current:
     rows = reread.fetchall()
     if any(row[5] != "read committed" for row in rows):
-        raise unsuitable("its snapshot is older than the locks")
+        raise _unsuitable("its snapshot is older than the locks")
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
 
 
 def _require_standing(decision: Decision, current: Current) -> None:
-    suspended = {identity for what, identity in current if what == "suspended"}
+    request = decision.request
+    parties = {request.consumer, request.system, *request.providers}
+    suspended = {identity for what, identity in current if what == "suspended" and identity in parties}
     if not suspended:
         return
-    request = decision.request
     sides = {request.system: "system", request.consumer: "consumer"}
     raise ExchangeDenied(
         "A party was suspended before the exchange was committed",
@@ -202,8 +220,7 @@ def _note_review(connection: Connection[Any], decision: Decision) -> None:
     )
 
 
-def unsuitable(why: str) -> UnsuitableTransaction:
-    """The transaction is none in which an exchange may be committed."""
+def _unsuitable(why: str) -> UnsuitableTransaction:
     return UnsuitableTransaction(
         "The exchange cannot be committed on this connection",
         why=why,
