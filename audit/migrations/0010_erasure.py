@@ -72,12 +72,12 @@ CREATE UNIQUE INDEX suppression_lift_open ON audit.suppression_lift (tag) WHERE 
 COMMENT ON TABLE audit.suppression_lift IS
     'Requests that somebody who was erased may be taken in again; once decided they say no longer whom';
 
--- What kind of agency an officer is a steward of now; null for who is no steward.
+-- What kind of agency an officer is a steward of now; null for who is no steward, and at no real moment.
 CREATE FUNCTION audit.steward_of(who text, at timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT a.kind FROM participants.officer o JOIN participants.agency a USING (agency_id)
       JOIN participants.officer_role r USING (officer_id)
-     WHERE o.pseudonym = who AND a.status = 'active' AND r.role = 'steward'
+     WHERE o.pseudonym = who AND a.status = 'active' AND r.role = 'steward' AND isfinite(at)
        AND r.valid_from <= greatest(at, clock_timestamp())
        AND (r.valid_to IS NULL OR r.valid_to > clock_timestamp()) LIMIT 1
 $$;

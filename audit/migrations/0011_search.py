@@ -93,17 +93,6 @@ INSERT INTO audit.retention_rules (of_kind, days) VALUES ('', 3650);
 COMMENT ON TABLE audit.retention_rules IS
     'How long entries of a kind, of a family, or (no name) all others are kept; only the migrator writes it';
 
-CREATE FUNCTION audit.is_steward_of_operator(who text, at timestamptz) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (
-        SELECT FROM participants.officer o JOIN participants.agency a USING (agency_id)
-          JOIN participants.officer_role r USING (officer_id)
-         WHERE o.pseudonym = who AND a.kind = 'operator' AND a.status = 'active' AND r.role = 'steward'
-           AND r.valid_from <= greatest(at, clock_timestamp())
-           AND (r.valid_to IS NULL OR r.valid_to > clock_timestamp()))
-$$;
-REVOKE EXECUTE ON FUNCTION audit.is_steward_of_operator(text, timestamptz) FROM PUBLIC;
-
 -- Whoever calls this by hand, with a steward's password, is held to what `lintas audit prune` is held to.
 CREATE FUNCTION audit.prune_entries(wanted uuid, approver text, at timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -118,8 +107,8 @@ BEGIN
     IF NOT FOUND OR asked.proposed_by = approver THEN
         RAISE insufficient_privilege USING MESSAGE = 'no pruning of another person waits under this id';
     END IF;
-    IF NOT audit.is_steward_of_operator(asked.proposed_by, at)
-       OR NOT audit.is_steward_of_operator(approver, at) THEN
+    IF audit.steward_of(asked.proposed_by, at) IS DISTINCT FROM 'operator'
+       OR audit.steward_of(approver, at) IS DISTINCT FROM 'operator' THEN
         RAISE insufficient_privilege USING MESSAGE = 'two stewards of the operator are needed';
     END IF;
     IF EXISTS (SELECT FROM audit.legal_hold WHERE released_at IS NULL) THEN
@@ -178,8 +167,7 @@ GRANT EXECUTE ON FUNCTION audit.prune_entries(uuid, text, timestamptz) TO lintas
 """
 
 _DOWN = """
-DROP FUNCTION audit.prune_entries(uuid, text, timestamptz),
-    audit.is_steward_of_operator(text, timestamptz), audit.blocks_with(bigint[], bigint, bigint);
+DROP FUNCTION audit.prune_entries(uuid, text, timestamptz), audit.blocks_with(bigint[], bigint, bigint);
 DROP TABLE audit.prunings, audit.retention_rules, audit.retention_state, audit.saved_views,
     audit.search_state, audit.entry_counts, audit.search_blocks, audit.case_index;
 """

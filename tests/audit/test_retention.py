@@ -221,6 +221,15 @@ def test_with_the_stewards_password_alone_nobody_prunes_without_two_stewards(bus
     assert by_hand(bus, "SELECT minimum_index FROM audit.retention_state") == (0,)
 
 
+def test_nobody_prunes_by_hand_at_the_end_of_time(bus):
+    """A moment that never comes would count every role that begins one day."""
+    write(bus, 300, OLD)
+    pruning = proposed_by_hand(bus, 256)
+    with pytest.raises(InsufficientPrivilege, match="two stewards"):
+        by_hand(bus, "SELECT audit.prune_entries(%s, 'steward-02', 'infinity')", pruning)
+    assert by_hand(bus, "SELECT audit.prune_entries(%s, 'steward-02', now())", pruning) == (256,)
+
+
 def test_a_steward_whose_role_has_ended_prunes_nothing_by_hand(bus):
     write(bus, 300, OLD)
     pruning = proposed_by_hand(bus, 256)
