@@ -26,7 +26,7 @@ def as_array(values: list[Any]) -> Array | None:
     """The array that a list stands for; None where that is left to psycopg.
 
     Elements of one kind are known: whole numbers, texts, bytes, UUIDs, days, moments, truth values; and None.
-    Bytes are sent raw, so that neither side writes or reads every one of them as two digits.
+    Bytes and UUIDs are sent raw, so that neither side writes or reads every byte of them as two digits.
     """
     kinds = set(map(type, values))
     kinds.discard(type(None))
@@ -37,7 +37,10 @@ def as_array(values: list[Any]) -> Array | None:
         return None
     type_of_array, write = known
     if type_of_array == _BYTEA_ARRAY:
-        return Array(_raw(values), type_of_array, is_raw=True)
+        return Array(_raw(_BYTEA, values), type_of_array, is_raw=True)
+    if type_of_array == _UUID_ARRAY:
+        content = _raw(_UUID, [None if value is None else value.bytes for value in values])
+        return Array(content, type_of_array, is_raw=True)
     try:
         return Array(_literal(values, write), type_of_array)
     except _LeftToPsycopg:
@@ -52,14 +55,14 @@ def _literal(values: list[Any], write: Callable[[Any], str]) -> bytes:
     return ("{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}").encode()
 
 
-def _raw(values: list[bytes | None]) -> bytes:
-    head = struct.pack("!5i", 1, None in values, _BYTEA, len(values), 1)
+def _raw(kind: int, values: list[bytes | None]) -> bytes:
+    head = struct.pack("!5i", 1, None in values, kind, len(values), 1)
     parts = [_NOTHING if value is None else struct.pack("!i", len(value)) + value for value in values]
     return b"".join([head, *parts])
 
 
 def _text(text: str) -> str:
-    if text and not _UNCLEAR.search(text) and text.lower() != "null":
+    if not _UNCLEAR.search(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
@@ -71,8 +74,9 @@ def _moment(value: datetime) -> str:
     return f'"{value.isoformat()}"'
 
 
-_UNCLEAR = re.compile(r'[",{}\\\s]')
+_UNCLEAR = re.compile(r'[",{}\\\s]|\A(?:null)?\Z', re.IGNORECASE)
 _BYTEA, _BYTEA_ARRAY = 17, 1001  # object ids of types never change
+_UUID, _UUID_ARRAY = 2950, 2951
 _NOTHING = struct.pack("!i", -1)
 _KINDS: dict[type, tuple[int, Callable[[Any], str]]] = {
     bool: (1000, lambda value: "t" if value else "f"),
@@ -81,5 +85,5 @@ _KINDS: dict[type, tuple[int, Callable[[Any], str]]] = {
     int: (1016, str),
     date: (1182, date.isoformat),
     datetime: (1185, _moment),
-    UUID: (2951, str),
+    UUID: (_UUID_ARRAY, str),
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from functools import lru_cache
 
 from foundation.canonical import canonical_json
 from foundation.keyring import KeyPair
 
-__all__ = ["ALGORITHM", "compact_jws"]
+__all__ = ["ALGORITHM", "compact_jws", "joined", "parted"]
 
 ALGORITHM = "Ed25519"
 """The fully specified algorithm name of RFC 9864."""
@@ -22,6 +23,18 @@ def compact_jws(pair: KeyPair, token_type: str, payload: bytes) -> str:
     """
     signed = _header(pair.kid, token_type) + b"." + _encoded(payload)
     return (signed + b"." + _encoded(pair.sign(signed))).decode("ascii")
+
+
+def parted(jws: str) -> tuple[str, str, str]:
+    """A compact JWS with its payload, a text, as it was signed: protected header, payload, signature."""
+    header, payload, signature = jws.split(".")
+    return header, urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode(), signature
+
+
+def joined(parts: Sequence[str]) -> str:
+    """The compact JWS that `parted` took apart, to the byte."""
+    header, payload, signature = parts
+    return f"{header}.{_encoded(payload.encode()).decode('ascii')}.{signature}"
 
 
 @lru_cache(maxsize=64)

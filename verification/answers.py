@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,12 +17,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from foundation.errors import IntegrityBroken
+from foundation.signatures import joined, parted
 from verification.errors import AnswerUnknown
 from verification.journey import GivenAnswer, Question
 from verification.judging import Judged
 
 _CONTEXT = b"lintas/verification/v1\x00"
 _NONCE_BYTES = 12
+_COMPRESSION = 1
 
 Fields = Mapping[str, frozenset[str]]
 
@@ -95,7 +98,7 @@ def record_of(given: GivenAnswer, judged: Judged, question: Question) -> AnswerR
             subject.keys,
             given.answer_id,
             {
-                "jws": given.jws,
+                "jws": parted(given.jws),
                 "promise": given.promise,
                 "question": asked,
                 "tags": [tag.hex() for tag in judged.tags],
@@ -167,15 +170,26 @@ def _record(row: Sequence[Any]) -> AnswerRecord:
     return AnswerRecord(*values)
 
 
+def jws_of(opened: Mapping[str, Any]) -> str:
+    """The signed answer, as it was given."""
+    return joined(opened["jws"])
+
+
+def content_of(opened: Mapping[str, Any]) -> dict[str, Any]:
+    """What was signed."""
+    content: dict[str, Any] = orjson.loads(opened["jws"][1])
+    return content
+
+
 def tags_of(opened: Mapping[str, Any]) -> list[bytes]:
     """The suppression tags of everybody whom an opened answer is about."""
     return [bytes.fromhex(tag) for tag in opened["tags"]]
 
 
 def seal(keys: SubjectKeys, context: UUID, content: Mapping[str, Any]) -> bytes:
-    """Encrypt content about a subject; it opens only in the place (`context`) it was sealed for."""
+    """Compress and encrypt content about a subject; it opens only in the place (`context`) sealed for."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    plain = orjson.dumps(content)
+    plain = zlib.compress(orjson.dumps(content), _COMPRESSION)
     return nonce + AESGCM(keys.data_key).encrypt(nonce, plain, _CONTEXT + context.bytes)
 
 
@@ -190,5 +204,5 @@ def unseal(keys: SubjectKeys, context: UUID, blob: bytes) -> dict[str, Any]:
         plain = AESGCM(keys.data_key).decrypt(nonce, sealed, _CONTEXT + context.bytes)
     except InvalidTag:
         raise AnswerDamaged("Stored content does not open under its subject's key") from None
-    opened: dict[str, Any] = orjson.loads(plain)
+    opened: dict[str, Any] = orjson.loads(zlib.decompress(plain))
     return opened

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 from uuid import UUID
-
-import orjson
 
 from audit.entry import EntryKind
 from audit.log import append
@@ -67,11 +64,10 @@ def read_again(
             promise = append(session.connection, session.of_case(draft))
     except SubjectNotMatched:
         raise unknown() from None
-    jws = str(opened["jws"])
     return GivenAnswer(
         answer_id=record.answer_id,
-        content=_payload(jws),
-        jws=jws,
+        content=answers.content_of(opened),
+        jws=answers.jws_of(opened),
         promise=signed_promise(session.context, promise),
         entry_id=promise.entry_id,
         is_replay=is_replay,
@@ -102,9 +98,3 @@ def _details(record: AnswerRecord, *, is_replay: bool) -> dict[str, Any]:
         "service_version": record.service_version,
         "replay": is_replay,
     }
-
-
-def _payload(jws: str) -> dict[str, Any]:
-    encoded = jws.split(".")[1]
-    content: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    return content

@@ -10,7 +10,6 @@ entry, its watch and its notice exist together or not at all.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,8 +17,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
-
-import orjson
 
 from audit.entry import EntryKind
 from audit.log import append
@@ -128,7 +125,7 @@ def _open(context: AnsweringContext, connection: Any, answer_id: UUID) -> _Case 
         return None
     nik = Nik.parse(asked["nik"])
     tag = TagKey.of(context.vault.keyring).subject(nik.value)
-    outcomes = {each["criterion"]: each["outcome"] for each in _payload(opened["jws"])["outcomes"]}
+    outcomes = {each["criterion"]: each["outcome"] for each in answers.content_of(opened)["outcomes"]}
     return _Case(record, ConfirmedSubject(keys, nik, tag), outcomes, asked)
 
 
@@ -232,9 +229,3 @@ def _details(case: _Case) -> dict[str, Any]:
         "service": case.record.service,
         "service_version": case.record.service_version,
     }
-
-
-def _payload(jws: str) -> dict[str, Any]:
-    encoded = jws.split(".")[1]
-    content: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    return content

@@ -278,7 +278,8 @@ def test_two_racing_requests_under_one_key_give_one_answer(city: City, context: 
 def test_reading_again_is_decided_again(city: City, context: AnsweringContext) -> None:
     consent = city.consent_of(context, SITI)
     given = answer(context, SITI.question(), ASKER)
-    assert read(context, given.answer_id, ASKER).jws == given.jws
+    again = read(context, given.answer_id, ASKER)
+    assert (again.jws, again.content) == (given.jws, given.content)
     city.withdraw(context, SITI, consent)
     with pytest.raises(ExchangeDenied):
         read(context, given.answer_id, ASKER)
@@ -334,6 +335,16 @@ def test_no_stored_row_names_or_describes_the_person(city: City, context: Answer
     for entry in city.entries():
         assert BUDI.nik not in str(entry)
         assert BUDI.name not in str(entry)
+
+
+def test_an_answer_takes_less_than_half_the_place_that_it_took_on_its_way(
+    city: City, context: AnsweringContext
+) -> None:
+    city.consent_of(context, SITI)
+    given = answer(context, SITI.question(), ASKER)
+    with city.connect(Role.MIGRATOR) as connection:
+        ((stored,),) = connection.execute("SELECT octet_length(sealed) FROM verification.answer").fetchall()
+    assert stored < len(given.jws) / 2
 
 
 def test_an_answer_is_listed_under_its_case_number_by_a_key_alone(
