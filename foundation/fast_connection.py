@@ -18,7 +18,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from foundation.arrays import as_array
@@ -120,20 +120,20 @@ class FastConnection(psycopg.Connection[Any]):
         """Open one; psycopg prepares nothing itself, as after a rollback it would drop ours, too."""
         return super().connect(conninfo, **{"prepare_threshold": None, **options})
 
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+    def execute(self, query: Any, params: Any = None, *, binary: bool = False, **options: Any) -> Any:
         """Execute a statement; what psycopg does better (templates, scripts, options) is left to it."""
         if options or not isinstance(query, str | bytes) or (params is None and not self._is_together):
             if self._is_together:
                 raise psycopg.ProgrammingError("only plain statements travel together")
-            return super().execute(query, params, **options)
+            return super().execute(query, params, binary=binary, **options)
         if not self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
-            return super().execute(query, params)  # which begins a transaction first
+            return super().execute(query, params, binary=binary)  # which begins a transaction first
         statement, values = _bound(query, params)
         if self._is_together:
-            return self._send(statement, values)
+            return self._send(statement, values, Format(binary))
         if self.closed:
             raise psycopg.OperationalError("the connection is closed")
-        return self._execute(statement, values)
+        return self._execute(statement, values, Format(binary))
 
     def begin_together(self) -> None:
         """From now on statements are sent without waiting for their results."""
@@ -196,6 +196,8 @@ class FastConnection(psycopg.Connection[Any]):
                 self.pgconn.consume_input()
             if (result := self.pgconn.get_result()) is not None:
                 return result
+            if self.pgconn.status == ConnStatus.BAD:
+                raise psycopg.OperationalError("the connection is lost")
 
     def load(self, result: PGresult) -> list[tuple[Any, ...]]:
         """The rows of a result, in Python's types."""
@@ -206,7 +208,7 @@ class FastConnection(psycopg.Connection[Any]):
         rows: list[tuple[Any, ...]] = adapting.load_rows(0, result.ntuples, tuple)
         return rows
 
-    def _execute(self, statement: bytes, values: Sequence[Any]) -> Rows:
+    def _execute(self, statement: bytes, values: Sequence[Any], answer: Format) -> Rows:
         memory = self._remembered()
         dumped, types, formats = _dumped(memory.adapting, values)
         name = memory.prepared.get((statement, types))
@@ -215,12 +217,12 @@ class FastConnection(psycopg.Connection[Any]):
             self._checked(self.pgconn.prepare(name, statement, types))
             memory.prepared[statement, types] = name
         if name is None:
-            result = self.pgconn.exec_params(statement, dumped, types, formats)
+            result = self.pgconn.exec_params(statement, dumped, types, formats, answer)
         else:
-            result = self.pgconn.exec_prepared(name, dumped, formats)
+            result = self.pgconn.exec_prepared(name, dumped, formats, answer)
         return Rows(self, self._checked(result))
 
-    def _send(self, statement: bytes, values: Sequence[Any]) -> Rows:
+    def _send(self, statement: bytes, values: Sequence[Any], answer: Format) -> Rows:
         memory = self._remembered()
         dumped, types, formats = _dumped(memory.adapting, values)
         name = memory.prepared.get((statement, types))
@@ -231,9 +233,9 @@ class FastConnection(psycopg.Connection[Any]):
             memory.prepared[statement, types] = name
         rows = Rows(self)
         if name is None:
-            self.pgconn.send_query_params(statement, dumped, types, formats)
+            self.pgconn.send_query_params(statement, dumped, types, formats, answer)
         else:
-            self.pgconn.send_query_prepared(name, dumped, formats)
+            self.pgconn.send_query_prepared(name, dumped, formats, answer)
         memory.sent.append(_Sent(rows=rows))
         return rows
 

@@ -4,7 +4,8 @@ Invariants:
 - One transaction takes rows from the outbox, writes them as entries, changes the tiles and the state
   row, and perhaps adds a checkpoint: a crash leaves the old state or the new one.
 - Rows are taken by what is visible, ordered by outbox id, never by a watermark: a row that commits late
-  is simply drained later.
+  is simply drained later. Most drains look only near the newest id, because the index of the outbox
+  remembers what was taken until it is vacuumed; before each signature the whole outbox is looked through.
 - No checkpoint is signed that is behind one which was signed before, or that a witness or the copy of the
   log contradicts; where that copy is required, none is signed that does not stand in it.
 """
@@ -13,7 +14,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -26,8 +29,8 @@ from audit.publishing.published import PublishedCheckpoint
 from audit.publishing.publisher import Publisher
 from audit.sink.following import Sink
 from audit.tree.merkle import HASH_SIZE, Frontier
-from audit.tree.tiles import DatabaseTiles, grow, right_edge, tree_root
-from foundation import clock, telemetry
+from audit.tree.tiles import DatabaseTiles, grow, tree_root
+from foundation import clock, pipelines, telemetry
 from foundation.database import Role
 from foundation.errors import RetryLater
 
@@ -44,24 +47,38 @@ CHECKPOINT_SECONDS = 1.0
 STANDBY_SECONDS = 1.0
 _LEADER_LOCK = 0x6C6F67  # "log"
 _SILENT_LEADER = "4s"
+_LOOK_BACK = 1024
+"""How far below the newest outbox id a drain looks for what committed late; the rest waits a second."""
 
+_WORK_MEMORY = "32MB"
+"""A whole drain in memory: with PostgreSQL's 4 MB its entries would go through a temporary file."""
+
+_WAITS = "SELECT id FROM audit.outbox WHERE id > %s ORDER BY id LIMIT 1"
+_STATE = "SELECT tree_size, frontier FROM audit.log_state FOR UPDATE"
+"""Locked, so that even two leaders could not number the same leaf twice."""
+
+_MAKE_ROOM = "SELECT audit.ensure_partitions(tree_size + %s) FROM audit.log_state"
+_EDGE = """
+SELECT level, hashes FROM audit.log_state CROSS JOIN generate_series(0, 7) AS edge (l)
+  JOIN audit.tiles ON level = l AND tile_index = tree_size >> 8 * l >> 8
+"""
 _DRAIN = """
 WITH taken AS MATERIALIZED (
     SELECT id, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
-      FROM audit.outbox ORDER BY id LIMIT %(limit)s
+      FROM audit.outbox WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
 ), gone AS (
     -- One statement sees one snapshot: what commits meanwhile under a lower id is neither taken nor deleted.
-    DELETE FROM audit.outbox WHERE id <= (SELECT max(id) FROM taken)
+    DELETE FROM audit.outbox WHERE id > %(after)s AND id <= (SELECT max(id) FROM taken)
 ), written AS (
     INSERT INTO audit.entries
            (entry_index, entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry)
-    SELECT row_number() OVER (ORDER BY id) - 1 + %(size)s,
+    SELECT row_number() OVER (ORDER BY id) - 1 + (SELECT tree_size FROM audit.log_state),
            entry_id, kind, occurred_at, provider, consumer, purpose, outcome, entry
       FROM taken
      ORDER BY id
     RETURNING entry_index, sha256('\\x00'::bytea || entry) AS leaf
 )
-SELECT string_agg(leaf, ''::bytea ORDER BY entry_index) FROM written
+SELECT string_agg(leaf, ''::bytea ORDER BY entry_index), (SELECT max(id) FROM taken) FROM written
 """
 
 _SAVE_TILES = """
@@ -90,7 +107,9 @@ class Sequencer:
         self._sink: Sink | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._signed_size: int | None = None
-        self._signed_at = 0.0
+        self._signed_at = self._stepped_at = 0.0
+        self._at_rest = False
+        self._newest = 0
         self._running = False
 
     def __enter__(self) -> Sequencer:
@@ -135,7 +154,11 @@ class Sequencer:
         """
         if not self._lead():
             return 0
-        drained = self._step(time.monotonic() >= self._signed_at + CHECKPOINT_SECONDS)
+        now = time.monotonic()
+        looks_only = self._at_rest and now < self._stepped_at + CHECKPOINT_SECONDS
+        drained = 0
+        if not looks_only or self._something_waits():
+            drained = self._step(now >= self._signed_at + CHECKPOINT_SECONDS)
         if self._running and self._connection is not None:
             self._acceptance.tell(self._connection, caught_up=drained < self._limit)
         return drained
@@ -169,17 +192,19 @@ class Sequencer:
                 self._connection.close()
         self._connection = None
         self._signed_size = None
+        self._at_rest, self._newest = False, 0
 
     def _lead(self) -> bool:
         """Whether this process holds the lock; it is held by the session that also writes."""
         if self._connection is not None and not self._connection.broken:
             return True
         self.close()
-        connection = self._installation.database.connect(Role.SEQUENCER, autocommit=True)
+        connection = self._installation.database.connect(Role.SEQUENCER, autocommit=True, fast=True)
         row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER_LOCK,)).fetchone()
         if row is None or not row[0]:
             connection.close()
             return False
+        connection.execute(f"SET work_mem = '{_WORK_MEMORY}'")
         # A leader that stands still is cut off by the server, so that another can take over.
         connection.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_LEADER}'")
         if self._running:
@@ -221,35 +246,44 @@ class Sequencer:
         settings = self._installation.settings
         return Acceptance(settings.log_backlog_entries, settings.log_backlog_seconds)
 
+    def _something_waits(self) -> bool:
+        """Whether there is something to drain: a look that writes nothing, while the log is at rest."""
+        assert self._connection is not None
+        return self._connection.execute(_WAITS, (self._newest,)).fetchone() is not None
+
     def _step(self, sign: bool) -> int:
         connection = self._connection
         assert connection is not None
         self._publisher.refuse_fork()
         signed: Checkpoint | None = None
-        with connection.transaction():
-            size, frontier = _read_state(connection)
+        # A drain of a few entries costs what its statements cost, so they travel together, twice.
+        with pipelines.transaction(connection):
+            taken = _take(connection, 0 if sign else self._newest - _LOOK_BACK, self._limit)
+            frontier = Frontier.from_bytes(taken.size, taken.frontier)
             if self._sink is not None:
                 self._sink.refuse_contradiction()
-                self._sink.refuse_unkept(size)
-            leaves = _drain(connection, size, self._limit)
-            if leaves:
-                _save_tiles(connection, size, leaves)
-                frontier.extend(leaves)
+                self._sink.refuse_unkept(taken.size)
+            if taken.leaves:
+                _save_tiles(connection, taken)
+                frontier.extend(taken.leaves)
                 connection.execute(
                     "UPDATE audit.log_state SET tree_size = %s, frontier = %s",
                     (frontier.size, frontier.to_bytes()),
                 )
             signed = self._due(connection, frontier) if sign else None
             note = self._sign(connection, signed) if signed is not None else ""
-        if leaves:
-            telemetry.count("lintas.audit.sequenced", len(leaves))
+        if taken.leaves:
+            self._newest = max(self._newest, taken.newest)
+            telemetry.count("lintas.audit.sequenced", len(taken.leaves))
+        self._stepped_at = time.monotonic()
         if signed is not None:
-            self._signed_size, self._signed_at = signed.size, time.monotonic()
+            self._signed_size, self._signed_at = signed.size, self._stepped_at
             self._published.publish(note)
             self._publisher.offer()
-        if leaves or signed is not None:
+        if taken.leaves or signed is not None:
             self._copy(connection)
-        return len(leaves)
+        self._at_rest = not taken.leaves and frontier.size == self._signed_size
+        return len(taken.leaves)
 
     @property
     def _needs_copy(self) -> bool:
@@ -289,41 +323,56 @@ class Sequencer:
 def _read_size(connection: psycopg.Connection[Any]) -> int:
     row = connection.execute("SELECT tree_size FROM audit.log_state").fetchone()
     if row is None:
-        raise LogDamaged("The state row of the log is missing.", remedy="Restore the database from a backup.")
+        raise _damage(row)
     return int(row[0])
 
 
-def _read_state(connection: psycopg.Connection[Any]) -> tuple[int, Frontier]:
-    """Lock and read the state row, so that even two leaders could not number the same leaf twice."""
-    row = connection.execute("SELECT tree_size, frontier FROM audit.log_state FOR UPDATE").fetchone()
-    if row is None:
-        raise LogDamaged("The state row of the log is missing.", remedy="Restore the database from a backup.")
-    return row[0], Frontier.from_bytes(row[0], bytes(row[1]))
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What one drain took from the outbox, and the tree as it stood before."""
+
+    size: int
+    frontier: bytes
+    edge: Mapping[int, bytes]
+    leaves: list[bytes]
+    newest: int
 
 
-def _drain(connection: psycopg.Connection[Any], size: int, limit: int) -> list[bytes]:
-    connection.execute("SELECT audit.ensure_partitions(%s)", (size + limit,))
+def _take(connection: psycopg.Connection[Any], after: int, limit: int) -> _Taken:
+    """Lock the state, and make entries of what waits above an outbox id; one round trip."""
+    reading = connection.execute(_STATE, (), binary=True)
+    connection.execute(_MAKE_ROOM, (limit,))
+    standing = connection.execute(_EDGE, (), binary=True)
+    draining = connection.execute(_DRAIN, {"after": after, "limit": limit}, binary=True)
     try:
-        row = connection.execute(_DRAIN, {"limit": limit, "size": size}, binary=True).fetchone()
-    except psycopg.errors.UniqueViolation as error:
-        raise LogDamaged(
-            f"Beyond the {size} entries of the tree stands another, or one that waits stands in it already.",
-            why="Somebody wrote into the log past the sequencer; nothing more is numbered.",
-            remedy="Run `lintas audit verify`, and keep a copy of the database as it is.",
-            size=size,
-        ) from error
-    joined = bytes(row[0]) if row and row[0] is not None else b""
-    return [joined[i : i + HASH_SIZE] for i in range(0, len(joined), HASH_SIZE)]
+        taken = draining.fetchone()
+    except psycopg.errors.IntegrityError as error:
+        raise _damage(reading.fetchone()) from error
+    state = reading.fetchone()
+    if state is None:
+        raise _damage(state)
+    joined, newest = (taken[0] or b"", taken[1] or 0) if taken else (b"", 0)
+    leaves = [joined[i : i + HASH_SIZE] for i in range(0, len(joined), HASH_SIZE)]
+    edge = {level: bytes(hashes) for level, hashes in standing}
+    return _Taken(state[0], bytes(state[1]), edge, leaves, newest)
 
 
-def _save_tiles(connection: psycopg.Connection[Any], size: int, leaves: list[bytes]) -> None:
-    edge = {tile.level: tile.index for tile in right_edge(size) if tile.level is not None}
-    rows = connection.execute(
-        "SELECT level, hashes FROM audit.tiles JOIN unnest(%s::smallint[], %s::bigint[]) AS edge (l, i)"
-        " ON level = l AND tile_index = i",
-        (list(edge.keys()), list(edge.values())),
+def _damage(state: tuple[Any, ...] | None) -> LogDamaged:
+    """What is wrong with a log that takes no entry, by what its state row says."""
+    if state is None:
+        return LogDamaged(
+            "The state row of the log is missing.", remedy="Restore the database from a backup."
+        )
+    return LogDamaged(
+        f"Beyond the {state[0]} entries of the tree stands another, or one that waits stands in it already.",
+        why="Somebody wrote into the log past the sequencer; nothing more is numbered.",
+        remedy="Run `lintas audit verify`, and keep a copy of the database as it is.",
+        size=state[0],
     )
-    changed = grow({level: bytes(hashes) for level, hashes in rows}, size, leaves)
+
+
+def _save_tiles(connection: psycopg.Connection[Any], taken: _Taken) -> None:
+    changed = grow(taken.edge, taken.size, taken.leaves)
     connection.execute(
         _SAVE_TILES,
         ([key[0] for key in changed], [key[1] for key in changed], list(changed.values())),
