@@ -68,9 +68,11 @@ class RevisionReference:
         return {"id": str(self.id), "revision": self.revision, "hash": self.hash}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EntryDraft:
     """What a room wants to have recorded. `sealed` is personal or raw, and needs a `subject`.
+
+    Not frozen, for that would be a third of what a draft costs; nobody changes one.
 
     `also_about` are further persons whom the entry concerns, such as the child of an applicant: each gets a
     tag of their own and finds the entry, but only `subject` can open what is sealed. `case_key` (from
@@ -206,10 +208,10 @@ def _data(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed | None
         "kind": str(draft.kind),
         "time": _timestamp(draft.occurred_at),
     }
-    data.update(
-        {name: value for name, value in zip(_PLAIN, _plain_fields(draft), strict=True) if value is not None}
-    )
-    data.update({name: value for name, value in _lists(draft, nonce) if value})
+    for name, value in zip(_PLAIN, _plain_fields(draft), strict=True):
+        if value is not None:
+            data[name] = value
+    _add_lists(data, draft, nonce)
     if draft.consent:
         data["consent"] = draft.consent.as_dict()
     if draft.decision_id:
@@ -223,18 +225,22 @@ def _data(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed | None
     return data
 
 
-def _lists(draft: EntryDraft, nonce: bytes) -> tuple[tuple[str, list[Any]], ...]:
-    return (
-        ("agreements", [reference.as_dict() for reference in draft.agreements]),
-        ("datasets", list(draft.datasets)),
-        ("fields", sorted(draft.fields)),
-        ("rules", list(draft.rules)),
-        ("subjects", [each.tag(nonce) for each in draft.subjects]),
-    )
+def _add_lists(data: dict[str, Any], draft: EntryDraft, nonce: bytes) -> None:
+    """The lists of an entry; one that is empty is left out."""
+    if draft.agreements:
+        data["agreements"] = [reference.as_dict() for reference in draft.agreements]
+    if draft.datasets:
+        data["datasets"] = list(draft.datasets)
+    if draft.fields:
+        data["fields"] = sorted(draft.fields)
+    if draft.rules:
+        data["rules"] = list(draft.rules)
+    if subjects := draft.subjects:
+        data["subjects"] = [each.tag(nonce) for each in subjects]
 
 
 def _check_kind(kind: EntryKind, data: Mapping[str, Any]) -> None:
-    problems = list(_problems_of_shape(EntryKind(kind), frozenset(data)))
+    problems = list(_problems_of_shape(EntryKind(kind), tuple(data)))
     if "details" in data:
         unknown = _unknown(data["details"], KINDS[EntryKind(kind)].all_details)
         problems += [f"must not have the detail {name}" for name in unknown]
@@ -254,10 +260,10 @@ def _check_kind(kind: EntryKind, data: Mapping[str, Any]) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _problems_of_shape(kind: EntryKind, names: frozenset[str]) -> tuple[str, ...]:
+def _problems_of_shape(kind: EntryKind, names: tuple[str, ...]) -> tuple[str, ...]:
     """What fields an entry of this kind lacks or must not have; few sets of fields occur at all."""
     rule = KINDS[kind]
-    content = names - _IN_EVERY_ENTRY
+    content = frozenset(names) - _IN_EVERY_ENTRY
     problems = [f"misses {name}" for name in sorted(rule.required - content)]
     problems += [f"must not have {name}" for name in sorted(content - rule.allowed)]
     return tuple(problems)
@@ -286,9 +292,10 @@ def _check_value(value: Any, where: str, depth: int) -> None:
             if type(item) is not str:
                 _check_value(item, name, depth + 1)
     elif kind is list:
+        if _ONLY_TEXT.issuperset(map(type, value)):
+            return
         for item in value:
-            if type(item) is not str:
-                _check_value(item, where, depth + 1)
+            _check_value(item, where, depth + 1)
     else:
         _check_scalar(value, where)
 
@@ -301,6 +308,7 @@ def _check_scalar(value: Any, where: str) -> None:
 
 
 _WITHOUT_PARTS = frozenset({str, bool, type(None)})
+_ONLY_TEXT = frozenset({str})
 _OUR_KEYS = FIELDS.keys()
 _IN_EVERY_ENTRY = frozenset({"v", "id", "nonce", "kind", "time"})
 

@@ -60,10 +60,10 @@ def append(connection: psycopg.Connection[Any], draft: EntryDraft) -> Promise:
     """
     refuse_without_quorum(connection, (draft.kind,))
     entry = build(draft)
-    row = dict(zip(_NAMES, _row(entry), strict=True))
     keys = entry.index_keys
-    row |= {"one": keys[0]} if len(keys) == 1 else {"index": list(keys)}
-    row |= {"sealed": entry.sealed_blob, "case": entry.case_key}
+    row = dict(zip(_NAMES, _row(entry), strict=True))
+    row["one" if len(keys) == 1 else "index"] = keys[0] if len(keys) == 1 else list(keys)
+    row["sealed"], row["case"] = entry.sealed_blob, entry.case_key
     statement = _statement(min(len(keys), 2), entry.sealed_blob is not None, entry.case_key is not None)
     connection.execute(statement, row)
     return Promise(entry.entry_id, entry.leaf_hash, clock.now() + MAXIMUM_MERGE_DELAY)

@@ -8,7 +8,7 @@ is a random number; when the keys are destroyed, nothing that is left can be tes
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 from uuid import UUID
 
@@ -29,6 +29,7 @@ class SubjectKeys:
     handle: SubjectHandle
     data_key: bytes
     tag_key: bytes
+    _index_key: bytes | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.data_key) != KEY_BYTES or len(self.tag_key) != KEY_BYTES:
@@ -40,7 +41,11 @@ class SubjectKeys:
 
     def index_key(self) -> bytes:
         """The key under which `audit.subject_index` lists this subject's entries."""
-        return hmac.digest(self.tag_key, _INDEX, "sha256")
+        known = self._index_key
+        if known is None:
+            known = hmac.digest(self.tag_key, _INDEX, "sha256")
+            object.__setattr__(self, "_index_key", known)
+        return known
 
     def __repr__(self) -> str:
         return f"SubjectKeys(handle={self.handle})"
