@@ -24,6 +24,7 @@ from audit.tree.tiles import TILE_WIDTH
 from benchmarks.audit_processes import BULK, draft, sequencing, subjects, writers
 from benchmarks.measure import Measurement, measured, percentiles
 from benchmarks.workspace import workspace
+from foundation import pipelines
 from foundation.database import Role
 from foundation.installation import Installation
 
@@ -105,12 +106,10 @@ def _wait_for_the_index(connection: psycopg.Connection, count: int) -> float:
 
 def _recompute(connection: psycopg.Connection, frontier: Frontier) -> int:
     """Hash what was stored since the last look; returns how many bytes that was."""
-    lengths = 0
     query = "SELECT entry FROM audit.entries WHERE entry_index >= %s ORDER BY entry_index LIMIT 20000"
-    for (entry,) in connection.execute(query, (frontier.size,), binary=True):
-        frontier.append(leaf_hash(entry))
-        lengths += len(entry)
-    return lengths
+    entries = [entry for (entry,) in connection.execute(query, (frontier.size,), binary=True)]
+    frontier.extend(map(leaf_hash, entries))
+    return sum(map(len, entries))
 
 
 def _signed(connection: psycopg.Connection, size: int) -> str | None:
@@ -160,7 +159,10 @@ def _verify(installation: Installation) -> Measurement:
 
 
 def _transactions(installation: Installation, count: int) -> list[Measurement]:
-    """Business transactions with and without their entry, by turns, while the sequencer works."""
+    """Business transactions with and without their entry, by turns, while the sequencer works.
+
+    Both are sent as the bus sends its own: BEGIN, what is done and COMMIT in one pipeline.
+    """
     person = subjects(1)[0]
     without, with_entry = [], []
     with sequencing(installation.settings):
@@ -197,13 +199,13 @@ def _round(
         with pool.connection() as connection:
             ready.wait()
             for _ in range(share):
-                with connection.transaction():
+                with pipelines.transaction(connection):
                     connection.execute("INSERT INTO bench.business VALUES (%s, %s)", (uuid4(), body))
                     if also is not None:
                         also(connection)
 
     threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
-    # The connections of the API: its pool, its prepared statements.
+    # The connections of the API: its pool, its prepared statements, a transaction in one pipeline.
     with installation.database.pool(
         Role.API, min_size=CONNECTIONS, max_size=CONNECTIONS, autocommit=True, plans_once=True
     ) as pool:
