@@ -7,7 +7,7 @@ because the revisions are re-read after the locks were taken. So it is with the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -94,7 +94,7 @@ def hold(
     """
     decision.require_allowed()
     current = look_again(connection, [decision], persons, at or clock.now(), transaction)
-    require_unchanged(decision, persons, current)
+    require_unchanged(decision, persons, current())
     _note_review(connection, decision)
 
 
@@ -108,20 +108,27 @@ def look_again(
     persons: Sequence[bytes],
     at: datetime,
     transaction: Transaction | None,
-) -> Current:
+) -> Callable[[], Current]:
     """Take the locks of everything that decisions rest on, all in one order, and read it again after.
 
-    Raises:
+    Returns:
+        What gives what was read; calling it waits for everything sent so far in the transaction.
+
+    Raises, when called:
         UnsuitableTransaction: If the connection runs no transaction at READ COMMITTED.
     """
     keys = [key for decision in decisions for key in _keys(decision)]
     lock_shared(connection, [*keys, *map(lock_key, persons)])
     reread = _reread(connection, decisions, persons, at)
-    if transaction is not None:
-        transaction.settle()
-    if connection.info.transaction_status is not TransactionStatus.INTRANS:
-        raise _unsuitable("the connection commits every statement by itself")
-    return _read(reread)
+
+    def current() -> Current:
+        if transaction is not None:
+            transaction.settle()
+        if connection.info.transaction_status is not TransactionStatus.INTRANS:
+            raise _unsuitable("the connection commits every statement by itself")
+        return _read(reread)
+
+    return current
 
 
 def require_unchanged(decision: Decision, persons: Sequence[bytes], current: Current) -> None:

@@ -6,7 +6,7 @@ order, everything is re-read after, and what changed under one exchange refuses 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ class Held:
 
 def hold_together(
     connection: Connection[Any], exchanges: Sequence[Held], at: datetime, transaction: Transaction
-) -> list[Refused | None]:
+) -> Callable[[], list[Refused | None]]:
     """Lock and re-read everything that several exchanges rest on; for each, why it may not be committed.
 
     Args:
@@ -41,17 +41,21 @@ def hold_together(
         transaction: The transaction: locks and re-reading are sent together.
 
     Returns:
-        For each exchange None, or the refusal that `consent.commitment.hold` would raise.
-
-    Raises:
-        UnsuitableTransaction: If the connection runs no transaction at READ COMMITTED.
+        What gives for each exchange None, or the refusal that `consent.commitment.hold` would raise. Calling
+        it waits for everything sent so far, and raises UnsuitableTransaction if the connection runs no
+        transaction at READ COMMITTED.
     """
     decisions = [decision for each in exchanges for decision in each.decisions]
     if any(decision.is_emergency for decision in decisions):
         raise ValueError("an emergency access is committed alone")
     persons = sorted({tag for each in exchanges for tag in each.persons})
     current = look_again(connection, decisions, persons, at, transaction)
-    return [_refusal(each, current) for each in exchanges]
+
+    def refusals() -> list[Refused | None]:
+        found = current()
+        return [_refusal(each, found) for each in exchanges]
+
+    return refusals
 
 
 def _refusal(exchange: Held, current: Current) -> Refused | None:

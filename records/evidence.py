@@ -7,7 +7,7 @@ subject waits in quarantine or in a held batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -156,7 +156,7 @@ def evidence(
     Raises:
         NeedUnknown: When a need names a field that its dataset does not have.
     """
-    return evidence_together(connection, [{**(related or {}), SELF: About(subject)}], needs, now)[0]
+    return evidence_together(connection, [{**(related or {}), SELF: About(subject)}], needs, now)()[0]
 
 
 def evidence_together(
@@ -164,7 +164,7 @@ def evidence_together(
     abouts: Sequence[Mapping[str, About]],
     needs: Sequence[Need],
     now: datetime,
-) -> list[dict[str, Evidence]]:
+) -> Callable[[], list[dict[str, Evidence]]]:
     """Gather the evidence about several applicants in one question to the database.
 
     Args:
@@ -173,21 +173,29 @@ def evidence_together(
         needs: What is needed of each, by name.
         now: The moment of the exchange.
 
+    Returns:
+        What gives the evidence about each by the names of the needs; calling it waits for the answer.
+
     Raises:
         NeedUnknown: When a need names a field that its dataset does not have.
     """
-    rows = _ask(connection, abouts, needs, now, fresh=False)
-    if rows is None:  # a contract changed since this process last looked
-        rows = _ask(connection, abouts, needs, now, fresh=True) or {}
-    return [
-        {
-            need.name: _judged(need, rows.get((person, number)), now)
-            if need.relation in about
-            else not_related(need)
-            for number, need in enumerate(needs)
-        }
-        for person, about in enumerate(abouts)
-    ]
+    asked = _ask(connection, abouts, needs, now, fresh=False)
+
+    def told() -> list[dict[str, Evidence]]:
+        rows = asked()
+        if rows is None:  # a contract changed since this process last looked
+            rows = _ask(connection, abouts, needs, now, fresh=True)() or {}
+        return [
+            {
+                need.name: _judged(need, rows.get((person, number)), now)
+                if need.relation in about
+                else not_related(need)
+                for number, need in enumerate(needs)
+            }
+            for person, about in enumerate(abouts)
+        ]
+
+    return told
 
 
 def not_related(need: Need, status: EvidenceStatus = EvidenceStatus.NOT_RELATED) -> Evidence:
@@ -205,8 +213,8 @@ def _ask(
     now: datetime,
     *,
     fresh: bool,
-) -> dict[tuple[int, int], _Found] | None:
-    """What was found for each person and need, by their places."""
+) -> Callable[[], dict[tuple[int, int], _Found] | None]:
+    """Ask; what it returns gives what was found for each person and need, by their places."""
     shapes = shapes_of(connection, [need.dataset_id for need in needs], fresh=fresh)
     known = tuple(
         (number, need, shapes[need.dataset_id])
@@ -214,7 +222,7 @@ def _ask(
         if need.dataset_id in shapes and need.relation in abouts[0]
     )
     if not known:
-        return {}
+        return dict
     relations = tuple(sorted(abouts[0]))
     given: dict[str, Any] = {"today": now.astimezone(EASTERNMOST).date(), "person": list(range(len(abouts)))}
     for relation in relations:
@@ -223,12 +231,17 @@ def _ask(
         given[f"subject_{relation}"] = [each.subject.keys.handle for each in of]
         given[f"tag_{relation}"] = [each.subject.tag for each in of]
         given[f"target_{relation}"] = [each.target for each in of]
-    rows = connection.execute(question(known, relations), given).fetchall()
-    hashes = {number: shape for number, _, shape in known}
-    asked_of = len({row[1] for row in rows}) == len(known)
-    if not fresh and not (asked_of and all(row[2] == hashes[row[1]].contract_hash for row in rows)):
-        return None
-    return {(row[0], row[1]): (hashes[row[1]], row[2:]) for row in rows}
+    cursor = connection.execute(question(known, relations), given)
+
+    def found() -> dict[tuple[int, int], _Found] | None:
+        rows = cursor.fetchall()
+        hashes = {number: shape for number, _, shape in known}
+        asked_of = len({row[1] for row in rows}) == len(known)
+        if not fresh and not (asked_of and all(row[2] == hashes[row[1]].contract_hash for row in rows)):
+            return None
+        return {(row[0], row[1]): (hashes[row[1]], row[2:]) for row in rows}
+
+    return found
 
 
 def _judged(need: Need, found: _Found | None, now: datetime) -> Evidence:

@@ -2,8 +2,9 @@
 
 ::
 
-    first   ONE transaction: attempts locked, applicants confirmed, decided, relations looked up, counted
-    then    evidence read, criteria judged, answers composed and signed
+    first   ONE transaction: attempts locked, applicants confirmed, decided, relations looked up, counted,
+            evidence read
+    then    criteria judged, answers composed and signed
     last    ONE transaction: locks; revisions and erasures re-read; quota; answers stored, entries appended
 
 What costs as much for one question as for ten (a round trip, a plan, a commit, a change of processes) is so
@@ -16,12 +17,12 @@ share what attempts are counted on, or an Idempotency-Key, so none misses what a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from consent.exchange import new_decision_id
 from foundation import clock, telemetry
-from records.evidence import EvidenceStatus, evidence_together
+from records.evidence import Evidence, EvidenceStatus, evidence_together
 from verification import answering
 from verification.asked import Asked, Ending, Going, OnItsWay, Rest
 from verification.committing_together import Ready, commit_together
@@ -56,9 +57,8 @@ def answer_together(context: AnsweringContext, questions: Sequence[Asked]) -> li
 
 
 def _go(going: Going) -> None:
-    confirm_and_relate(going)
-    _decide_about_children(going)
-    _read_evidence(going)
+    for ways, told in confirm_and_relate(going, lambda: _ask_for_evidence(going)):
+        _take_in(ways, told)
     ready = []
     for way in going.open:
         if any(each.status is EvidenceStatus.STALE for each in way.evidence.values()):
@@ -92,19 +92,29 @@ def _decide_about_children(going: Going) -> None:
         way.other = None if decision is None else OtherPerson(child.keys, decision)
 
 
-def _read_evidence(going: Going) -> None:
+_Told = Callable[[], list[dict[str, Evidence]]]
+
+
+def _ask_for_evidence(going: Going) -> list[tuple[list[OnItsWay], _Told]]:
     """One question to the registers for all that need the same of the same."""
+    _decide_about_children(going)
     alike: dict[tuple[str, frozenset[str]], list[OnItsWay]] = {}
     for way in going.open:
         people = frozenset(_found(way).abouts)
         alike.setdefault((way.asked.service.identifier, people), []).append(way)
+    asking = []
     for ways in alike.values():
-        service = ways[0].asked.service
         abouts = [_found(way).abouts for way in ways]
-        with telemetry.span("verification.evidence", service=service.identifier):
-            read = evidence_together(going.connection, abouts, service.needs, going.now)
-        for way, about, evidence in zip(ways, abouts, read, strict=True):
-            way.evidence = without_strangers(evidence, about, way.related)
+        needs = ways[0].asked.service.needs
+        asking.append((ways, evidence_together(going.connection, abouts, needs, going.now)))
+    return asking
+
+
+def _take_in(ways: Sequence[OnItsWay], told: _Told) -> None:
+    with telemetry.span("verification.evidence", service=ways[0].asked.service.identifier):
+        read = told()
+    for way, evidence in zip(ways, read, strict=True):
+        way.evidence = without_strangers(evidence, _found(way).abouts, way.related)
 
 
 def _asking_live(way: OnItsWay) -> Rest:

@@ -1,13 +1,13 @@
 """The transaction that makes several answers answers: all of them, or none.
 
-Invariant: no entry, no answer; and no entry of an answer that was not stored. An answer whose right was lost
-meanwhile is none: its question leaves before anything of it is written.
+Invariant: no entry, no answer; and no entry of an answer that was not stored. Locks, the last look and
+everything that is written travel together; when the last look finds that one answer's right was lost
+meanwhile, nothing of any is committed, and every question is asked alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from audit.entry import EntryDraft
@@ -64,10 +64,11 @@ class Ready:
 
 
 def commit_together(going: Going, ready: Sequence[Ready]) -> None:
-    """Commit answers; each is given then, unless its right was lost meanwhile: its question is asked alone.
+    """Commit answers; each is given then, unless its quota is used up: its question is asked alone.
 
     Raises:
-        Exception: When nothing was committed; all may be asked alone.
+        Exception: When nothing was committed, for one thing because the right to one was lost; all may be
+            asked alone.
     """
     taken: list[QuotaTaken] = []
     standing: list[Ready] = []
@@ -79,9 +80,14 @@ def commit_together(going: Going, ready: Sequence[Ready]) -> None:
             telemetry.span("verification.commit"),
             pipelines.transaction(going.connection) as transaction,
         ):
-            standing = _standing(going, ready, transaction, taken)
+            standing = _with_quota(going, ready, taken)
             if standing:
+                refusals = hold_together(
+                    going.connection, [each.held for each in standing], clock.now(), transaction
+                )
                 given = _write(going, standing, transaction)
+                for refusal in filter(None, refusals()):
+                    raise refusal
             is_written = True
     except Exception as error:
         if not is_written:
@@ -95,24 +101,21 @@ def commit_together(going: Going, ready: Sequence[Ready]) -> None:
         each.way.ending = answer
 
 
-def _standing(
-    going: Going, ready: Sequence[Ready], transaction: Transaction, taken: list[QuotaTaken]
-) -> list[Ready]:
-    """Those whose right still stands, and who got their unit of quota; the others are asked alone."""
-    refusals = hold_together(going.connection, [each.held for each in ready], clock.now(), transaction)
+def _with_quota(going: Going, ready: Sequence[Ready], taken: list[QuotaTaken]) -> list[Ready]:
+    """Those who got their unit of quota; the others are asked alone."""
     standing = []
-    for each, refusal in zip(ready, refusals, strict=True):
-        each.way.ending = each.way.asked.alone
-        if refusal is None:
-            with suppress(QuotaExhausted):
-                taken.append(take_quota(going.connection, each.judged.decision, going.context.leases))
-                each.way.ending = None
-                standing.append(each)
+    for each in ready:
+        try:
+            taken.append(take_quota(going.connection, each.judged.decision, going.context.leases))
+        except QuotaExhausted:
+            each.way.ending = each.way.asked.alone
+        else:
+            standing.append(each)
     return standing
 
 
 def _write(going: Going, standing: Sequence[Ready], transaction: Transaction) -> list[GivenAnswer]:
-    """Everything of every answer, sent together, and done when this returns."""
+    """Everything of every answer, sent together with what was sent before, and done when this returns."""
     connection = going.connection
     drafts = [each.drafts for each in standing]
     promises = iter(append_together(connection, [draft for each in drafts for draft in each]))

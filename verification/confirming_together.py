@@ -5,7 +5,8 @@ Invariant: who looks at what attempts are counted on holds its lock until the at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from consent.decision import Decision, ExchangeRequest, decide
 from consent.facts import gather_together
@@ -27,22 +28,33 @@ from verification.relating import HORIZON, OVER_ALL, Related
 
 __all__ = ["confirm_and_relate", "decide_together"]
 
+Asking = TypeVar("Asking")
+
 _SUPPRESSED = "SELECT tag FROM audit.suppression WHERE tag = ANY(%s::bytea[])"
 
 
-def confirm_and_relate(going: Going) -> None:
-    """Confirm who is asked about, decide, and look up whom or what they speak for."""
+def confirm_and_relate(going: Going, ask: Callable[[], Asking]) -> Asking:
+    """Confirm who is asked about, decide, and look up whom or what they speak for.
+
+    Args:
+        going: The questions.
+        ask: Sends the last statements, which travel with the end of the transaction.
+
+    Returns:
+        What `ask` returned.
+    """
     confirming = Confirming(going.now, going.context.linked)
     try:
-        _in_one_transaction(going, confirming)
+        asking = _in_one_transaction(going, confirming, ask)
     except Exception:  # nothing was counted, so what was found out counts for nothing
         for way in going.ways:
             way.ending = way.asked.alone
         raise
     confirming.committed()
+    return asking
 
 
-def _in_one_transaction(going: Going, confirming: Confirming) -> None:
+def _in_one_transaction(going: Going, confirming: Confirming, ask: Callable[[], Asking]) -> Asking:
     with pipelines.transaction(going.connection):
         lock_attempts(going.connection, [each for way in going.ways for each in way.asked.attempts])
         hold_back_erasure(going.connection, [tag for way in going.ways for tag in way.asked.persons])
@@ -51,6 +63,7 @@ def _in_one_transaction(going: Going, confirming: Confirming) -> None:
         _relate(going, confirming.counting)
         _mint_children(going)
         confirming.counting.write(going.connection)
+        return ask()
 
 
 def _confirm(going: Going, confirming: Confirming) -> None:

@@ -238,9 +238,10 @@ def test_who_is_erased_before_the_commit_is_not_answered_about(
     confirm = confirming_together._in_one_transaction
 
     def then_erase(*arguments):
-        confirm(*arguments)
+        asking = confirm(*arguments)
         with city.connect(Role.STEWARD) as connection:
             suppress(connection, TagKey.of(city.installation.keyring).subject(SITI.nik))
+        return asking
 
     with monkeypatch.context() as patched:
         patched.setattr(confirming_together, "_in_one_transaction", then_erase)
