@@ -157,9 +157,9 @@ def canonical_bytes(data: dict[str, Any]) -> bytes:
     """
     _check_value(data, "entry", 0)
     try:
-        encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+        encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise EntryRefused("The entry holds something that JSON cannot carry.") from error
+        raise EntryRefused("The entry holds an integer or a text that JSON cannot carry.") from error
     if len(encoded) > MAXIMUM_ENTRY_BYTES:
         raise EntryRefused(
             f"The entry has {len(encoded)} bytes; at most {MAXIMUM_ENTRY_BYTES} are allowed.",
@@ -289,13 +289,12 @@ def _check_value(value: Any, where: str, depth: int) -> None:
         if not (value.keys() <= _OUR_KEYS or all(map(_is_key, value))):
             raise EntryRefused("A key must be a plain ASCII name.", location=Location(field=where))
         for name, item in value.items():
-            if type(item) is not str:
+            if type(item) not in _WITHOUT_PARTS:
                 _check_value(item, name, depth + 1)
     elif kind is list:
-        if _ONLY_TEXT.issuperset(map(type, value)):
-            return
-        for item in value:
-            _check_value(item, where, depth + 1)
+        if not _WITHOUT_PARTS.issuperset(map(type, value)):
+            for item in value:
+                _check_value(item, where, depth + 1)
     else:
         _check_scalar(value, where)
 
@@ -307,9 +306,8 @@ def _check_scalar(value: Any, where: str) -> None:
         raise EntryRefused("An integer is too large for an entry.", location=Location(field=where))
 
 
-_WITHOUT_PARTS = frozenset({str, bool, type(None)})
-_ONLY_TEXT = frozenset({str})
-_OUR_KEYS = FIELDS.keys()
+_WITHOUT_PARTS = frozenset({str, int, bool, type(None)})
+_OUR_KEYS = FIELDS.keys() | {"revision", "hash"}
 _IN_EVERY_ENTRY = frozenset({"v", "id", "nonce", "kind", "time"})
 
 

@@ -178,7 +178,7 @@ class FastConnection(psycopg.Connection[Any]):
         while self._received(memory).status != ExecStatus.PIPELINE_SYNC:
             pass
         if failure is not None:
-            raise errors.error_from_result(failure, encoding=self.info.encoding)
+            raise self._error(failure)
 
     def _flush(self, memory: _Memory) -> None:
         """Hand everything to the server, taking in what it says meanwhile."""
@@ -241,8 +241,15 @@ class FastConnection(psycopg.Connection[Any]):
 
     def _checked(self, result: PGresult) -> PGresult:
         if result.status not in _FINE:
-            raise errors.error_from_result(result, encoding=self.info.encoding)
+            raise self._error(result)
         return result
+
+    def _error(self, result: PGresult) -> psycopg.Error:
+        """What went wrong; a connection that was lost is told as psycopg tells it, whoever noticed it."""
+        error = errors.error_from_result(result, encoding=self.info.encoding)
+        if self.pgconn.status == ConnStatus.BAD and not isinstance(error, psycopg.OperationalError):
+            return psycopg.OperationalError(str(error))
+        return error
 
     def _remembered(self) -> _Memory:
         if self._memory is None:

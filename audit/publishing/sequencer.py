@@ -44,7 +44,8 @@ log = telemetry.logger(__name__)
 DRAIN_LIMIT = 4096
 IDLE_SECONDS = 0.05
 CHECKPOINT_SECONDS = 1.0
-STANDBY_SECONDS = 1.0
+STANDBY_SECONDS = 0.25
+RECONNECT_SECONDS = 0.5
 _LEADER_LOCK = 0x6C6F67  # "log"
 _SILENT_LEADER = "4s"
 _LOOK_BACK = 1024
@@ -106,6 +107,7 @@ class Sequencer:
         self._acceptance = self._say_nothing_yet()
         self._sink: Sink | None = None
         self._connection: psycopg.Connection[Any] | None = None
+        self._standing_by: psycopg.Connection[Any] | None = None
         self._signed_size: int | None = None
         self._signed_at = self._stepped_at = 0.0
         self._at_rest = False
@@ -137,7 +139,7 @@ class Sequencer:
             except (psycopg.OperationalError, RetryLater) as error:
                 log.warning("sequencer_lost_database", error=type(error).__name__)
                 self.close()
-                stop.wait(STANDBY_SECONDS / 2)
+                stop.wait(RECONNECT_SECONDS)
         self._publisher.stop()
         if self._sink is not None:
             self._sink.stop()
@@ -187,10 +189,11 @@ class Sequencer:
         if self._sink is not None:
             self._sink.close()
         self._sink = None
-        if self._connection is not None:
-            with suppress(psycopg.Error):
-                self._connection.close()
-        self._connection = None
+        for connection in (self._connection, self._standing_by):
+            if connection is not None:
+                with suppress(psycopg.Error):
+                    connection.close()
+        self._connection = self._standing_by = None
         self._signed_size = None
         self._at_rest, self._newest = False, 0
 
@@ -198,18 +201,21 @@ class Sequencer:
         """Whether this process holds the lock; it is held by the session that also writes."""
         if self._connection is not None and not self._connection.broken:
             return True
+        connection, self._standing_by = self._standing_by, None
         self.close()
-        connection = self._installation.database.connect(Role.SEQUENCER, autocommit=True, fast=True)
+        if connection is None:
+            connection = self._installation.database.connect(Role.SEQUENCER, autocommit=True, fast=True)
+        # Kept while another process leads: to connect anew costs most just when the machine is busiest.
+        self._standing_by = connection
         row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER_LOCK,)).fetchone()
         if row is None or not row[0]:
-            connection.close()
             return False
         connection.execute(f"SET work_mem = '{_WORK_MEMORY}'")
         # A leader that stands still is cut off by the server, so that another can take over.
         connection.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_LEADER}'")
         if self._running:
             connection.execute(f"SET idle_session_timeout = '{_SILENT_LEADER}'")
-        self._connection = connection
+        self._connection, self._standing_by = connection, None
         self._take_over(connection)
         return True
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -161,3 +164,25 @@ def test_what_was_prepared_outlives_a_rollback(fast: FastConnection) -> None:
     fast.execute("ROLLBACK")
     with_a_cursor()  # at which psycopg would drop everything that is prepared
     assert fast.execute("SELECT %s::int", [2]).fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("travels", [False, True])
+def test_a_connection_that_is_lost_is_told_as_psycopg_tells_it(
+    installation: Installation, travels: bool
+) -> None:
+    opened = FastConnection.connect(installation.database.conninfo(Role.API), autocommit=True)
+    opened.execute("SELECT %s", [1])
+    with socket.socket(fileno=os.dup(opened.pgconn.socket)) as line:
+        line.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(psycopg.OperationalError), pipelines.together(opened) if travels else nullcontext():
+        opened.execute("SELECT %s", [1]).fetchone()
+    assert opened.broken
+    opened.close()
+
+
+def test_what_is_asked_for_in_binary_comes_in_binary(fast: FastConnection) -> None:
+    values = [b"\x00\x01", 7, None]
+    query = "SELECT %s::bytea, %s::bigint, %s::text"
+    assert fast.execute(query, values, binary=True).fetchone() == tuple(values)
+    with pipelines.together(fast):
+        assert fast.execute(query, values, binary=True).fetchone() == tuple(values)
