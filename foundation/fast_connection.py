@@ -247,7 +247,9 @@ class FastConnection(psycopg.Connection[Any]):
     def _error(self, result: PGresult) -> psycopg.Error:
         """What went wrong; a connection that was lost is told as psycopg tells it, whoever noticed it."""
         error = errors.error_from_result(result, encoding=self.info.encoding)
-        if self.pgconn.status == ConnStatus.BAD and not isinstance(error, psycopg.OperationalError):
+        # An error without a code is libpq's own, which may have failed to write before it calls a line dead.
+        is_lost = error.sqlstate is None or self.pgconn.status == ConnStatus.BAD
+        if is_lost and not isinstance(error, psycopg.OperationalError):
             return psycopg.OperationalError(str(error))
         return error
 
