@@ -7,7 +7,7 @@ hour. Ten million entries are 39,063 blocks, so one GIN index over them stays sm
 Invariants:
 - A block is indexed once, when it is whole; blocks, counts and the mark move in one transaction.
 - What is above the mark is searched directly, so a search misses nothing while the follower is behind.
-- While many entries wait for their number the follower gives way, for a minute at most.
+- While many entries wait for their number, or are numbered, the follower gives way, for a minute at most.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ BLOCKS_AT_ONCE = 32
 IDLE_SECONDS = 1.0
 GIVE_WAY_SECONDS = 60.0
 _MANY_WAITING = 4096
-_MANY_WAIT = "SELECT count(*) = %s FROM (SELECT id FROM audit.outbox LIMIT %s) AS waiting"
+_MANY_A_SECOND = 5_000
+_PACE = (
+    "SELECT tree_size, (SELECT count(*) FROM (SELECT FROM audit.outbox LIMIT %s) AS w) FROM audit.log_state"
+)
 _FOLLOWER_LOCK = 0x736561726368  # "search"
 
 _CountKey = tuple[datetime, str, str, str, str, str]
@@ -71,6 +74,7 @@ class Indexer:
         self._installation = installation
         self._connection: psycopg.Connection[Any] | None = None
         self._gave_way_from: float | None = None
+        self._seen: tuple[float, int] | None = None
 
     def __enter__(self) -> Indexer:
         return self
@@ -134,15 +138,24 @@ class Indexer:
         self._connection = None
 
     def _gives_way(self) -> bool:
-        """Whether to wait, because entries wait for their number: the log goes first, but not for ever."""
-        row = self._connected().execute(_MANY_WAIT, (_MANY_WAITING, _MANY_WAITING)).fetchone()
+        """Whether to wait, because the log is busy: it goes first, but not for ever."""
         now = time.monotonic()
-        if row is None or not row[0]:
+        if not self._log_is_busy(now):
             self._gave_way_from = None
             return False
         if self._gave_way_from is None:
             self._gave_way_from = now
         return now < self._gave_way_from + GIVE_WAY_SECONDS
+
+    def _log_is_busy(self, now: float) -> bool:
+        """Whether many entries wait for their number, or many got theirs since the last look."""
+        row = self._connected().execute(_PACE, (_MANY_WAITING,)).fetchone()
+        size, waiting = row if row else (0, 0)
+        before, self._seen = self._seen, (now, size)
+        if waiting >= _MANY_WAITING or before is None:
+            return bool(waiting >= _MANY_WAITING)
+        then, size_then = before
+        return bool(size - size_then > _MANY_A_SECOND * (now - then))
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.broken:

@@ -1,4 +1,4 @@
-"""The search index gives way while entries wait for their number, but not for ever."""
+"""The search index gives way while the log is busy, but not for ever."""
 
 import threading
 import time
@@ -56,3 +56,16 @@ def test_the_index_waits_until_the_log_has_caught_up(installation, following):
 def test_the_index_does_not_wait_for_ever(installation, following, monkeypatch):
     monkeypatch.setattr(indexer, "GIVE_WAY_SECONDS", 0.2)
     wait_for(lambda: indexed_to(installation) == 256)
+
+
+def test_the_log_is_busy_while_it_grows_by_many_a_second(installation, monkeypatch):
+    monkeypatch.setattr(indexer, "_MANY_A_SECOND", 100)
+    with Indexer(installation) as follower, Sequencer(installation) as sequencer:
+        assert not follower._log_is_busy(0.0)
+        write(installation, 300)
+        sequencer.settle()
+        assert not follower._log_is_busy(4.0)
+        write(installation, 300)
+        sequencer.settle()
+        assert follower._log_is_busy(6.0)
+        assert not follower._log_is_busy(7.0)
