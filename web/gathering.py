@@ -1,9 +1,10 @@
 """Questions that wait are answered together: whoever comes while others are answered shares the next go.
 
 A question that finds nobody at work is taken at once; while a go is under way, questions gather, and the
-next go takes them all. Whoever was answered in company is likely to ask again, so the next go waits a moment
-for as many, a fraction of what the last one took; where there is no company, nobody waits. When a go takes
-long (it waits for a lock, or the database is slow), another lane opens: no go holds up everybody behind it.
+next go takes them all. Whoever was answered in company is likely to ask again, so where hardly anybody waits
+the next go waits a moment for as many, a fraction of what the last one took; where there is no company, or
+enough of it, nobody waits. When a go takes long (it waits for a lock, or the database is slow), another lane
+opens: no go holds up everybody behind it.
 
 Invariant: every question handed in ends exactly once, whatever becomes of those it was gathered with.
 """
@@ -32,6 +33,8 @@ PATIENCE_SECONDS = 0.05
 
 COMPANY_SHARE, COMPANY_SECONDS = 0.5, 0.01
 """How long company is waited for: as a share of what the last go took, and at the most."""
+ENOUGH_COMPANY, ENOUGH_SHARE = 2, 0.5
+"""How many who wait already are company enough: so many, and such a share of those who went last."""
 
 log = telemetry.logger(__name__)
 
@@ -160,9 +163,10 @@ class Gatherer:
         return taken
 
     def _wait_for_company(self, answered: int, took: float) -> None:
-        """Under the guard: wait for those who were just answered, if they were several or others wait."""
+        """Under the guard: wait for those who were just answered, unless enough others wait by now."""
         expected = min(self._most, answered + len(self._waiting))
-        if not answered or expected < 2 or self._at_work > 1:
+        is_enough = len(self._waiting) >= max(ENOUGH_COMPANY, ENOUGH_SHARE * answered)
+        if not answered or expected < 2 or is_enough or self._at_work > 1:
             return
         self._expected = expected
         self._company.wait_for(
