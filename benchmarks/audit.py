@@ -23,7 +23,7 @@ from audit.tree.merkle import Frontier, leaf_hash
 from audit.tree.tiles import TILE_WIDTH
 from benchmarks.audit_processes import BULK, draft, sequencing, subjects, writers
 from benchmarks.measure import Measurement, measured, percentiles
-from benchmarks.workspace import workspace
+from benchmarks.workspace import settle, workspace
 from foundation import pipelines
 from foundation.database import Role
 from foundation.installation import Installation
@@ -36,11 +36,12 @@ ROUNDS = 3
 
 def run(*, smoke: bool, console: Console) -> list[Measurement]:
     """Measure; `smoke` runs each part small."""
-    small, large, seconds = (160, 10_000, 2) if smoke else (4_000, 400_000, 30)
+    small, large, seconds = (160, 10_000, 2) if smoke else (16_000, 400_000, 30)
     with workspace() as installation:
         _tables(installation)
         rows = _bulk(installation, large)
         rows += [_indexing(installation), _verify(installation)]
+        settle(installation)
         rows += _transactions(installation, small)
         rows.append(_receipts(installation, seconds))
     console.print(

@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks.load import Call, drive
 from benchmarks.measure import Measurement, measured, percentiles
 from benchmarks.practice import practice
-from benchmarks.workspace import free_port, workspace
+from benchmarks.workspace import free_port, settle, workspace
 from foundation.installation import Installation
 from lintas.practice import PORTAL, portal_keyring
 from records.sync import SyncContext, run_sync
@@ -50,7 +50,7 @@ def run(*, smoke: bool, console: Console) -> list[Measurement]:
     ):
         for contract in load_contracts(None):
             run_sync(SyncContext(installation), contract)
-        _settle(installation)
+        settle(installation)
         persons = _owners(agencies, applicants)
         with _process(installation, "benchmarks.bare_api", str(bare_port), str(WORKERS)) as bare:
             _wait_for(bare_port, 120)
@@ -66,13 +66,6 @@ def run(*, smoke: bool, console: Console) -> list[Measurement]:
     rows[1].note = f"{rows[1].rate / rows[0].rate:.0%} of the bare look-up; {rows[1].note}"
     console.print(f"[dim]{WORKERS} processes each, {CONNECTIONS} connections, load on the same cores[/dim]")
     return rows
-
-
-def _settle(installation: Installation) -> None:
-    """What the server would do in its own time after a first load, while both sides are measured."""
-    with installation.database.admin(installation.settings.database_name) as connection:
-        connection.execute("VACUUM (ANALYZE)")
-        connection.execute("CHECKPOINT")
 
 
 def _verifications(

@@ -27,6 +27,13 @@ def workspace(**settings: object) -> Iterator[Installation]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def settle(installation: Installation) -> None:
+    """What the server would do in its own time after much was written, while both sides are measured."""
+    with installation.database.admin(installation.settings.database_name) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+        connection.execute("CHECKPOINT")
+
+
 def free_port() -> int:
     """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:

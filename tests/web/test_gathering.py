@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from web import gathering
 from web.gathering import LANES, Gatherer
 
 
@@ -123,6 +124,31 @@ def test_a_mistake_of_our_own_leaves_nobody_waiting() -> None:
         return await asyncio.gather(*asks, return_exceptions=True)
 
     assert [type(each) for each in asking(fails, work)] == [RuntimeError] * 3
+
+
+@pytest.mark.parametrize(("waiting", "waits_for_company"), [(1, True), (2, False)])
+def test_company_is_waited_for_only_where_hardly_anybody_waits(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, *, waits_for_company: bool
+) -> None:
+    monkeypatch.setattr(gathering, "COMPANY_SHARE", 1e6)
+    monkeypatch.setattr(gathering, "COMPANY_SECONDS", 2.0)
+    monkeypatch.setattr(gathering, "PATIENCE_SECONDS", 60.0)
+    answering = Answering()
+
+    async def work(gatherer: Gatherer) -> float:
+        answering.may_end.clear()
+        first = asyncio.create_task(gatherer.ask(lambda: Said("first")))
+        await begun(answering)
+        others = [asyncio.create_task(gatherer.ask(lambda n=n: Said(f"{n}"))) for n in range(waiting)]
+        await asyncio.sleep(0)
+        answering.may_end.set()
+        await first
+        ended = asyncio.get_running_loop().time()
+        await asyncio.gather(*others)
+        return asyncio.get_running_loop().time() - ended
+
+    assert (asking(answering, work) >= 1.9) is waits_for_company
+    assert answering.goes[1] == [f"{n}" for n in range(waiting)]
 
 
 def test_a_go_that_hangs_holds_nobody_up_behind_it() -> None:
