@@ -157,9 +157,9 @@ def canonical_bytes(data: dict[str, Any]) -> bytes:
     """
     _check_value(data, "entry", 0)
     try:
-        encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+        encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise EntryRefused("The entry holds an integer or a text that JSON cannot carry.") from error
+        raise EntryRefused("The entry holds something that JSON cannot carry.") from error
     if len(encoded) > MAXIMUM_ENTRY_BYTES:
         raise EntryRefused(
             f"The entry has {len(encoded)} bytes; at most {MAXIMUM_ENTRY_BYTES} are allowed.",
@@ -306,7 +306,7 @@ def _check_scalar(value: Any, where: str) -> None:
         raise EntryRefused("An integer is too large for an entry.", location=Location(field=where))
 
 
-_WITHOUT_PARTS = frozenset({str, int, bool, type(None)})
+_WITHOUT_PARTS = frozenset({str, bool, type(None)})
 _OUR_KEYS = FIELDS.keys() | {"revision", "hash"}
 _IN_EVERY_ENTRY = frozenset({"v", "id", "nonce", "kind", "time"})
 

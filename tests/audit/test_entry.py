@@ -64,6 +64,13 @@ def test_what_an_entry_cannot_hold_is_refused(value):
         canonical_bytes({"details": value})
 
 
+@pytest.mark.parametrize("details", [{"held": 2**53}, {"a": [1, {"held": -(2**53)}]}])
+def test_the_field_of_an_integer_that_is_too_large_is_named(details):
+    with pytest.raises(EntryRefused, match="too large") as refused:
+        canonical_bytes({"details": details})
+    assert refused.value.location.field == "held"
+
+
 def test_an_entry_has_at_most_65535_bytes():
     fits = MAXIMUM_ENTRY_BYTES - len(canonical_bytes({"k": ""}))
     assert len(canonical_bytes({"k": "x" * fits})) == MAXIMUM_ENTRY_BYTES
