@@ -1,7 +1,8 @@
 """The last look before several exchanges leave in one transaction: each is held to what it alone rests on.
 
 Invariant: as that of `consent.commitment`, for each of them: the locks of all are taken at once and in one
-order, everything is re-read after, and what changed under one exchange refuses that one and no other.
+order, and everything is re-read after. What changed under one exchange stops the transaction, in which all of
+them leave or none.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from consent.commitment import Current, look_again, require_unchanged
+from consent.commitment import look_again, require_unchanged
 from consent.decision import Decision
-from foundation.errors import Refused
 from foundation.pipelines import Transaction
 
 __all__ = ["Held", "hold_together"]
@@ -31,8 +31,8 @@ class Held:
 
 def hold_together(
     connection: Connection[Any], exchanges: Sequence[Held], at: datetime, transaction: Transaction
-) -> Callable[[], list[Refused | None]]:
-    """Lock and re-read everything that several exchanges rest on; for each, why it may not be committed.
+) -> Callable[[], None]:
+    """Lock and re-read everything that several exchanges rest on.
 
     Args:
         connection: The connection whose transaction commits the exchanges.
@@ -41,28 +41,24 @@ def hold_together(
         transaction: The transaction: locks and re-reading are sent together.
 
     Returns:
-        What gives for each exchange None, or the refusal that `consent.commitment.hold` would raise. Calling
-        it waits for everything sent so far, and raises UnsuitableTransaction if the connection runs no
-        transaction at READ COMMITTED.
+        What waits for everything sent so far, and raises what `consent.commitment.hold` would raise about the
+        first exchange that may not be committed any more.
+
+    Raises:
+        ExchangeDenied: If a decision was no allowance in the first place.
     """
     decisions = [decision for each in exchanges for decision in each.decisions]
+    for decision in decisions:
+        decision.require_allowed()
     if any(decision.is_emergency for decision in decisions):
         raise ValueError("an emergency access is committed alone")
     persons = sorted({tag for each in exchanges for tag in each.persons})
     current = look_again(connection, decisions, persons, at, transaction)
 
-    def refusals() -> list[Refused | None]:
+    def require_all_unchanged() -> None:
         found = current()
-        return [_refusal(each, found) for each in exchanges]
+        for each in exchanges:
+            for decision in each.decisions:
+                require_unchanged(decision, each.persons, found)
 
-    return refusals
-
-
-def _refusal(exchange: Held, current: Current) -> Refused | None:
-    try:
-        for decision in exchange.decisions:
-            decision.require_allowed()
-            require_unchanged(decision, exchange.persons, current)
-    except Refused as refusal:
-        return refusal
-    return None
+    return require_all_unchanged

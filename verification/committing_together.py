@@ -82,12 +82,11 @@ def commit_together(going: Going, ready: Sequence[Ready]) -> None:
         ):
             standing = _with_quota(going, ready, taken)
             if standing:
-                refusals = hold_together(
+                require_unchanged = hold_together(
                     going.connection, [each.held for each in standing], clock.now(), transaction
                 )
                 given = _write(going, standing, transaction)
-                for refusal in filter(None, refusals()):
-                    raise refusal
+                require_unchanged()
             is_written = True
     except Exception as error:
         if not is_written:

@@ -152,10 +152,8 @@ class Indexer:
         row = self._connected().execute(_PACE, (_MANY_WAITING,)).fetchone()
         size, waiting = row if row else (0, 0)
         before, self._seen = self._seen, (now, size)
-        if waiting >= _MANY_WAITING or before is None:
-            return bool(waiting >= _MANY_WAITING)
-        then, size_then = before
-        return bool(size - size_then > _MANY_A_SECOND * (now - then))
+        then, size_then = before or (now, size)
+        return bool(waiting >= _MANY_WAITING or size - size_then > _MANY_A_SECOND * (now - then))
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.broken:
