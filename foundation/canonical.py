@@ -18,12 +18,15 @@ def canonical_json(obj: Any) -> bytes:
 
     Raises:
         rfc8785.CanonicalizationError: When the object has no canonical form (an integer beyond
-            2^53, NaN, a key that is not a string).
+            2^53, NaN, a key that is not a string, a lone surrogate).
     """
     if _is_plain(obj):
         with suppress(orjson.JSONEncodeError):  # a lone surrogate: rfc8785 says what is wrong with it
             return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
-    return rfc8785.dumps(obj)
+    try:
+        return rfc8785.dumps(obj)
+    except UnicodeEncodeError as error:  # a lone surrogate in a key, which it sorts before it looks
+        raise rfc8785.CanonicalizationError("a key is not valid Unicode") from error
 
 
 _LARGEST = 2**53 - 1

@@ -80,7 +80,7 @@ def test_canonical_bytes_do_not_depend_on_the_order_of_keys():
     assert sha256_of({"b": 1, "a": 2}) == sha256_of({"a": 2, "b": 1})
 
 
-@pytest.mark.parametrize("document", [2**53, float("nan"), {1: 2}, object()])
+@pytest.mark.parametrize("document", [2**53, float("nan"), {1: 2}, object(), "\ud800", {"\udfff": 1}])
 def test_what_has_no_canonical_form_is_refused(document):
     with pytest.raises(rfc8785.CanonicalizationError):
         canonical_json(document)
