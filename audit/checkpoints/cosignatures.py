@@ -91,12 +91,10 @@ class Cosigner:
         Raises:
             NoteInvalid: when the text is not a checkpoint.
         """
-        timestamp = int(moment.timestamp())
+        key_id, timestamp = self.key.key_id, int(moment.timestamp())
         message = cosigned_text(self.signature_type, self.name, text, timestamp)
         signature = self._private_key().sign(message)
-        return NoteSignature(
-            self.name, self.key.key_id, timestamp.to_bytes(TIMESTAMP_SIZE, "big") + signature
-        )
+        return NoteSignature(self.name, key_id, timestamp.to_bytes(TIMESTAMP_SIZE, "big") + signature)
 
     def _private_key(self) -> _Signing:
         if self.signature_type == ED25519_COSIGNATURE:

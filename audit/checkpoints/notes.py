@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.checkpoints.signature_types import COSIGNATURE_TYPES, ED25519, PUBLIC_KEY_SIZES, verify_signature
+from audit.checkpoints.signature_types import (
+    COSIGNATURE_TYPES,
+    ED25519,
+    LONGEST_NAME,
+    ML_DSA_44_COSIGNATURE,
+    PUBLIC_KEY_SIZES,
+    verify_signature,
+)
 from audit.checkpoints.strict_base64 import decode_base64, encode_base64
 from audit.errors import NoteInvalid
 
@@ -49,6 +56,8 @@ class VerifierKey:
                 "The verifier key is of a kind that this version does not know.",
                 remedy="Use a key of type 0x01 (log), 0x04 or 0x06 (witness), of that type's length.",
             )
+        if self.signature_type == ML_DSA_44_COSIGNATURE and len(self.name.encode()) > LONGEST_NAME:
+            raise NoteInvalid(f"The name of a key of type 0x06 must have at most {LONGEST_NAME} bytes.")
 
     @property
     def is_witness(self) -> bool:
@@ -164,7 +173,10 @@ def sign_note(text: str, name: str, private_key: Ed25519PrivateKey) -> str:
     if not text.endswith("\n"):
         raise NoteInvalid("The text of a note must end in a newline.")
     key = VerifierKey(name, private_key.public_key().public_bytes_raw())
-    signature = NoteSignature(name, key.key_id, private_key.sign(text.encode()))
+    try:
+        signature = NoteSignature(name, key.key_id, private_key.sign(text.encode()))
+    except UnicodeEncodeError as error:
+        raise NoteInvalid("The text cannot stand in a note: it is not UTF-8.") from error
     note = str(SignedNote(text, (signature,)))
     if SignedNote.parse(note).text != text:
         raise NoteInvalid("The text cannot stand in a note.")
@@ -211,6 +223,8 @@ def _by_identity(keys: Iterable[VerifierKey]) -> dict[tuple[str, bytes], Verifie
 def _check_name(name: str) -> None:
     if not name or "+" in name or any(c.isspace() or ord(c) < 0x20 for c in name):
         raise NoteInvalid("A key name must not be empty or contain spaces or a plus sign.")
+    if any("\ud800" <= c <= "\udfff" for c in name):  # from a file of octets, such as a policy
+        raise NoteInvalid("A key name must be UTF-8.")
 
 
 def _decode(note: str | bytes) -> str:

@@ -124,7 +124,7 @@ class Policy:
         logs = self.log_keys(log_keys)
         if not logs:
             raise NoteInvalid("No key of the log is known.", remedy="Add a `log` line to the policy.")
-        checkpoint = open_checkpoint(note, [*logs, *self.witness_keys])
+        checkpoint = open_checkpoint(note, logs, self.witness_keys)
         present = {(line.name, line.key_id) for line in SignedNote.parse(note).signatures}
         cosigned = {w.name for w in self.witnesses if (w.key.name, w.key.key_id) in present}
         return Standing(

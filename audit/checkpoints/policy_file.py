@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from audit.checkpoints.notes import VerifierKey
-from audit.checkpoints.signature_types import ED25519
+from audit.checkpoints.signature_types import LOG_TYPES
 from audit.errors import NoteInvalid, PolicyInvalid
 from foundation.errors import Location
 
@@ -78,7 +78,10 @@ def read_policy(content: bytes | str, file: str | None = None) -> Reading:
         PolicyInvalid: naming the first line that is wrong.
     """
     # Octets beyond ASCII are opaque: they come back as they were, whatever they spell.
-    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+    try:
+        data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise PolicyInvalid("The policy is not a text.", location=Location(file=file)) from error
     lines = data.split(b"\n")
     if len(data) > _MAXIMUM_BYTES or len(lines) > _MAXIMUM_LINES:
         raise PolicyInvalid("The policy is too large.", location=Location(file=file))
@@ -113,8 +116,8 @@ def _read_log(reading: Reading, words: list[str]) -> None:
     if len(words) not in (1, 2):
         raise _Wrong("A log line has a verifier key, and perhaps a URL.")
     key = VerifierKey.parse(words[0])
-    if key.signature_type != ED25519:
-        raise _Wrong("The key of a log must be of type 0x01.")
+    if key.signature_type not in LOG_TYPES:
+        raise _Wrong("The key of a log must be of type 0x01 or 0x06.")
     if any(key.public_key == each.key.public_key for each in reading.logs):
         raise _Wrong("Two log lines have the same public key.")
     reading.logs.append(Log(key, *words[1:]))

@@ -4,7 +4,7 @@
 |---|---|---|
 | 0x01 | a log | the text of the note, with Ed25519 |
 | 0x04 | a witness | a header, the time, and the text, with Ed25519 |
-| 0x06 | a witness | its own name, the time, origin, size and root, with ML-DSA-44 |
+| 0x06 | a witness or a log | its own name, the time, origin, size and root, with ML-DSA-44 |
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ __all__ = [
     "COSIGNATURE_TYPES",
     "ED25519",
     "ED25519_COSIGNATURE",
+    "LOG_TYPES",
+    "LONGEST_NAME",
     "MAXIMUM_TIMESTAMP",
     "ML_DSA_44_COSIGNATURE",
     "PUBLIC_KEY_SIZES",
@@ -34,11 +36,14 @@ ED25519 = 0x01
 ED25519_COSIGNATURE = 0x04
 ML_DSA_44_COSIGNATURE = 0x06
 COSIGNATURE_TYPES = frozenset({ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE})
+LOG_TYPES = frozenset({ED25519, ML_DSA_44_COSIGNATURE})
+"""What logs sign with. Our own signs with Ed25519; tlog-checkpoint recommends ML-DSA-44 to new ones."""
 
 PUBLIC_KEY_SIZES: Mapping[int, int] = {ED25519: 32, ED25519_COSIGNATURE: 32, ML_DSA_44_COSIGNATURE: 1312}
 _SIGNATURE_SIZES: Mapping[int, int] = {ED25519: 64, ED25519_COSIGNATURE: 64, ML_DSA_44_COSIGNATURE: 2420}
 TIMESTAMP_SIZE = 8
 MAXIMUM_TIMESTAMP = (1 << 63) - 1
+LONGEST_NAME = 255
 _SUBTREE_LABEL = b"subtree/v1\n\x00"
 
 
@@ -69,9 +74,9 @@ def cosigned_text(signature_type: int, name: str, text: str, timestamp: int) -> 
     """
     if signature_type == ED25519:
         return text.encode()
+    head = Checkpoint.parse(text)
     if signature_type == ED25519_COSIGNATURE:
         return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
-    head = Checkpoint.parse(text)
     return subtree_message(name, timestamp, head.origin, start=0, end=head.size, root=head.root)
 
 
@@ -82,8 +87,8 @@ def subtree_message(name: str, timestamp: int, origin: str, *, start: int, end: 
         NoteInvalid: when a name is too long, or a time is given for a subtree that does not begin at 0.
     """
     names = [name.encode(), origin.encode()]
-    if not all(1 <= len(each) <= 255 for each in names):
-        raise NoteInvalid("The names of witness and log must have 1 to 255 bytes.")
+    if not all(1 <= len(each) <= LONGEST_NAME for each in names):
+        raise NoteInvalid(f"The names of witness and log must have 1 to {LONGEST_NAME} bytes.")
     if start and timestamp:
         raise NoteInvalid("A subtree that does not begin at the first leaf is signed without a time.")
     cosigner, log = (bytes([len(each)]) + each for each in names)

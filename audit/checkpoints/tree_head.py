@@ -33,6 +33,18 @@ class Checkpoint:
         Raises:
             NoteInvalid: when a line is missing, empty or malformed.
         """
+        head = cls.claimed(text)
+        if head.size == 0 and head.root != EMPTY_ROOT:
+            raise NoteInvalid("The root hash of the checkpoint is not that of an empty tree.")
+        return head
+
+    @classmethod
+    def claimed(cls, text: str) -> Checkpoint:
+        """What a well-formed text claims, be it an impossible root of the empty tree.
+
+        Raises:
+            NoteInvalid: when a line is missing, empty or malformed.
+        """
         if not text.endswith("\n"):
             raise NoteInvalid("The checkpoint does not end in a newline.")
         lines = text[:-1].split("\n")
@@ -41,6 +53,6 @@ class Checkpoint:
         if not _SIZE.fullmatch(lines[1]):
             raise NoteInvalid("The tree size of the checkpoint is not a plain decimal number.")
         size, root = int(lines[1]), decode_base64(lines[2], "root hash")
-        if size >= 1 << 63 or len(root) != HASH_SIZE or (size == 0 and root != EMPTY_ROOT):
+        if size >= 1 << 63 or len(root) != HASH_SIZE:
             raise NoteInvalid("The tree size or the root hash of the checkpoint is impossible.")
         return cls(lines[0], size, root)

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -111,7 +110,7 @@ def verify_cose_receipt(receipt: bytes, entry: bytes, keys: Sequence[VerifierKey
     except InvalidSignature as error:
         raise ProofError("The receipt is not of this entry, or its signature is false.") from error
     content = entries.parse(entry)
-    if headers.subject != UUID(str(content["id"])).urn:
+    if headers.subject != f"urn:uuid:{content.get('id')}":
         raise ProofError("The receipt names another entry than the one given.")
     return VerifiedReceipt(entry=content, index=index, tree_size=size, origin=headers.issuer, witnesses=0)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from audit.checkpoints.cosignatures import Cosigner, cosigned_at, true_cosignatures, with_signatures
-from audit.checkpoints.notes import NoteSignature, SignedNote, VerifierKey, open_note
+from audit.checkpoints.notes import NoteSignature, SignedNote, VerifierKey, open_note, sign_note
 from audit.checkpoints.signature_types import subtree_message
 from audit.errors import NoteInvalid
 from audit.tree.merkle import leaf_hash
@@ -131,6 +131,12 @@ def test_a_cosignature_holds_for_its_own_text_alone(witness):
     assert not witness.key.verify("no checkpoint\n", blob)
 
 
+def test_only_a_checkpoint_can_be_cosigned(witness):
+    for text in ("no checkpoint\n", f"{NAME}\n1\nAAAA\n", f"{NAME}\n0\n{HEAD.text().splitlines()[2]}\n"):
+        with pytest.raises(NoteInvalid):
+            witness.cosign(text, MOMENT)
+
+
 def test_a_time_beyond_the_limit_is_false():
     witness = WITNESSES["ed25519"]
     private = Ed25519PrivateKey.from_private_bytes(witness.seed)
@@ -149,6 +155,25 @@ def test_a_cosignature_is_not_a_signature_of_the_log():
         open_checkpoint(str(only), [KEY, impostor.key])
 
 
+def test_a_log_may_sign_with_ml_dsa_but_no_more_than_its_head():
+    log = Cosigner(NAME, 0x06, bytes([3]) * 32)
+    note = str(SignedNote(HEAD.text(), (log.cosign(HEAD.text(), MOMENT),)))
+    assert open_checkpoint(note, [log.key]) == HEAD
+    extended = HEAD.text() + "extension\n"
+    longer = str(SignedNote(extended, (log.cosign(extended, MOMENT),)))
+    with pytest.raises(NoteInvalid, match="extension"):
+        open_checkpoint(longer, [log.key])
+    both = with_signatures(sign_note(extended, NAME, PRIVATE), SignedNote.parse(longer).signatures)
+    assert open_checkpoint(both, [KEY, log.key]) == HEAD
+
+
+def test_a_witness_under_the_name_of_the_log_does_not_sign_for_it():
+    witness = Cosigner(NAME, 0x06, bytes([3]) * 32)
+    note = str(SignedNote(HEAD.text(), (witness.cosign(HEAD.text(), MOMENT),)))
+    with pytest.raises(NoteInvalid, match="not signed by the log"):
+        open_checkpoint(note, [KEY], [witness.key])
+
+
 def test_a_signing_key_is_written_and_read_and_shows_nothing_of_itself(witness):
     assert Cosigner.parse(str(witness)) == witness
     assert base64.b64encode(witness.seed).decode()[:10] not in repr(witness)
@@ -157,10 +182,12 @@ def test_a_signing_key_is_written_and_read_and_shows_nothing_of_itself(witness):
             Cosigner.parse(mangled)
 
 
-@pytest.mark.parametrize("name", ["", "with space", "a+b", "n" * 256])
+@pytest.mark.parametrize("name", ["", "with space", "a+b", "n" * 256, "a\udc80"])
 def test_a_name_that_cannot_be_signed_with_makes_no_key(name):
     with pytest.raises(NoteInvalid):
         Cosigner.generate(name, "ml-dsa-44")
+    with pytest.raises(NoteInvalid):
+        VerifierKey(name, bytes(1312), 0x06)
 
 
 def test_of_what_a_witness_answers_only_true_lines_by_known_keys_are_taken(witness):

@@ -97,6 +97,16 @@ def with_lines(*lines):
 GOOD = NOTE.split("\n\n")[1]
 
 
+def test_a_name_or_a_text_that_is_no_utf_8_is_refused():
+    for name in ("a\udc80", "\ud800b"):
+        with pytest.raises(NoteInvalid):
+            VerifierKey(name, KEY.public_key)
+        with pytest.raises(NoteInvalid):
+            VerifierKey.parse(str(KEY).replace(NAME, name))
+    with pytest.raises(NoteInvalid):
+        sign_note("text \udc80\n", NAME, PRIVATE)
+
+
 def test_a_signature_by_a_stranger_is_ignored_and_does_not_suffice():
     stranger = VerifierKey("w.example", STRANGER.public_key().public_bytes_raw())
     text = SignedNote.parse(NOTE).text

@@ -1,5 +1,8 @@
 """The tlog-policy file: read exactly as specified, and nobody counts twice as independent."""
 
+import base64
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from audit.checkpoints.checkpoint import Checkpoint, sign_checkpoint
 from audit.checkpoints.cosignatures import Cosigner, with_signatures
-from audit.checkpoints.notes import NoteSignature, VerifierKey
+from audit.checkpoints.notes import NoteSignature, SignedNote, VerifierKey
 from audit.checkpoints.policy import Policy
 from audit.errors import NoteInvalid, PolicyInvalid
 from audit.tree.merkle import leaf_hash
@@ -152,6 +155,29 @@ def test_what_the_specification_forbids_is_refused(case):
 def test_garbage_is_refused_and_never_raises_anything_else(garbage):
     with pytest.raises(PolicyInvalid):
         Policy.parse(garbage if isinstance(garbage, bytes) else garbage.encode("utf-8", "surrogatepass"))
+
+
+def test_a_key_whose_name_is_no_utf_8_is_refused_with_its_line():
+    material = bytes([1]) + LOG.public_key
+    key_id = hashlib.sha256(b"a\x80\n" + material).hexdigest()[:8].encode()
+    line = b"log a\x80+" + key_id + b"+" + base64.b64encode(material)
+    with pytest.raises(PolicyInvalid) as caught:
+        Policy.parse(line + b"\nquorum none\n")
+    assert caught.value.location.line == 1
+    with pytest.raises(PolicyInvalid):
+        Policy.parse("quorum \ud800\n")
+
+
+def test_a_log_may_sign_with_ml_dsa_and_a_witness_of_its_name_may_not_for_it():
+    log = Cosigner(ORIGIN, 0x06, bytes(32))
+    note = str(SignedNote(HEAD.text(), (log.cosign(HEAD.text(), clock.now()),)))
+    policy = Policy.parse(f"log {log.key}\nwitness w {V[0]}\nquorum w\n")
+    assert not policy.evaluate(note).quorum_met
+    assert policy.evaluate(cosigned(W[0], note=note)).quorum_met
+    impostor = Policy.parse(f"log {LOG}\nwitness w {log.key}\nquorum w\n")
+    with pytest.raises(NoteInvalid):
+        impostor.evaluate(note)
+    assert impostor.evaluate(cosigned(log)).quorum_met
 
 
 def test_the_error_names_the_line():
