@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from audit.checkpoints.cosignatures import true_cosignatures
+from audit.checkpoints.cosignatures import cosigned_at, true_cosignatures
 from audit.checkpoints.notes import NoteSignature, SignedNote
 from audit.checkpoints.policy import Witness
 from audit.checkpoints.tree_head import Checkpoint
@@ -113,9 +113,13 @@ class WitnessClient:
             raise self._forked(f"It refuses the proof from {old} to {head.size} entries.")
         if reply.status != 409:
             return Answer(self._witness, self._seen, trouble=f"HTTP {reply.status}")
-        self._seen = _size(reply)
-        if self._seen == old == head.size:
+        stated = _SIZE.fullmatch(reply.text)
+        if old == head.size and (stated is None or int(stated[1]) == old):
+            # tlog-witness has a size in the answer to a stale request alone, not to one with another root
             raise self._forked(f"It holds another root for {old} entries.")
+        if stated is None:
+            raise NoteInvalid("The witness answered a conflict without a size.")
+        self._seen = int(stated[1])
         return None
 
     def _cosigned(self, head: Checkpoint, reply: HttpResponse) -> Answer:
@@ -124,6 +128,8 @@ class WitnessClient:
             found = tuple(true_cosignatures(head.text(), reply.body, [self._witness.key]))
         except NoteInvalid:
             return replace(answer, trouble="it answered a false or mangled cosignature")
+        if any(cosigned_at(each) is None for each in found):
+            return replace(answer, trouble="it answered a cosignature without a time")
         return replace(answer, cosignatures=found, trouble=None if found else "it answered no cosignature")
 
     def _forked(self, why: str) -> LogForked:
@@ -134,10 +140,3 @@ class WitnessClient:
             witness=self._witness.name,
             witness_key=str(self._witness.key),
         )
-
-
-def _size(reply: HttpResponse) -> int:
-    match = _SIZE.fullmatch(reply.text)
-    if match is None:
-        raise NoteInvalid("The witness answered a conflict without a size.")
-    return int(match[1])

@@ -25,7 +25,7 @@ from typing import Any
 from audit.checkpoints.checkpoint import Checkpoint
 from audit.checkpoints.cosignatures import Cosigner
 from audit.checkpoints.notes import VerifierKey, open_note
-from audit.checkpoints.signature_types import ED25519
+from audit.checkpoints.signature_types import LOG_TYPES
 from audit.errors import NoteInvalid, WitnessUnfit
 from audit.tree.merkle import EMPTY_ROOT
 from foundation.errors import FixInstallation
@@ -83,8 +83,8 @@ class WitnessFolder:
         Raises:
             NoteInvalid: when it is not the key of a log.
         """
-        if key.signature_type != ED25519:
-            raise NoteInvalid("This is not the verifier key of a log (type 0x01).")
+        if key.signature_type not in LOG_TYPES:
+            raise NoteInvalid("This is not the verifier key of a log (type 0x01 or 0x06).")
         with file_lock(self.path / "logs.lock", _LOCK_SECONDS):
             known = self.logs()
             if key in known:

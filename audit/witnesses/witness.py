@@ -13,10 +13,10 @@ from datetime import datetime
 
 from audit.checkpoints.checkpoint import Checkpoint, open_checkpoint
 from audit.checkpoints.cosignatures import cosigned_at, with_signatures
-from audit.checkpoints.notes import SignedNote, VerifierKey
+from audit.checkpoints.notes import SignedNote, VerifierKey, open_note
 from audit.checkpoints.strict_base64 import decode_base64, encode_base64
 from audit.errors import NoteInvalid, ProofError, WitnessUnfit
-from audit.tree.merkle import HASH_SIZE, verify_consistency
+from audit.tree.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
 from audit.witnesses.folder import WitnessFolder, origin_hash
 from foundation import clock, telemetry
 from foundation.files import LockBusy
@@ -94,7 +94,7 @@ class Witness:
         """Answer one `add-checkpoint` request."""
         try:
             request = AddCheckpoint.parse(body)
-            claimed = Checkpoint.parse(SignedNote.parse(request.note).text)
+            claimed = Checkpoint.claimed(SignedNote.parse(request.note).text)
         except NoteInvalid as error:
             return Reply(400, f"{error.what}\n")
         try:
@@ -116,9 +116,11 @@ class Witness:
         if not keys:
             return Reply(404, "This log is not watched here.\n")
         try:
-            checkpoint = open_checkpoint(request.note, keys)
+            checkpoint = _opened(request.note, claimed, keys)
         except NoteInvalid as error:
             return Reply(403, f"{error.what}\n")
+        except ProofError as error:
+            return Reply(422, f"{error.what}\n")
         if request.old_size > checkpoint.size:
             return Reply(400, "The old size is larger than the size of the checkpoint.\n")
         with self.folder.holding(checkpoint.origin):
@@ -130,7 +132,7 @@ class Witness:
             return Reply(409, f"{seen.size}\n", _SIZE)
         if checkpoint.size == seen.size and checkpoint.root != seen.root:
             self.folder.keep_evidence(checkpoint, request.note)
-            return Reply(409, f"{seen.size}\n", _SIZE)
+            return Reply(409, "Another root of this size was cosigned here.\n")  # no size: a fork, not stale
         try:
             _check_proof(seen, checkpoint, request.proof)
         except ProofError as error:
@@ -142,6 +144,13 @@ class Witness:
         cosignatures = [each.cosign(text, moment) for each in self._cosigners]
         self.folder.remember(checkpoint.origin, with_signatures(str(kept), cosignatures))
         return Reply(200, "".join(each.line() for each in cosignatures))
+
+
+def _opened(note: str, claimed: Checkpoint, keys: list[VerifierKey]) -> Checkpoint:
+    if claimed.size == 0 and claimed.root != EMPTY_ROOT:
+        open_note(note, keys)
+        raise ProofError("This root is not that of an empty tree.")
+    return open_checkpoint(note, keys)
 
 
 def _check_proof(seen: Checkpoint, checkpoint: Checkpoint, proof: tuple[bytes, ...]) -> None:

@@ -93,7 +93,9 @@ def test_an_old_size_other_than_what_was_seen_is_answered_409_with_that_size(wit
 
 def test_another_root_of_the_size_that_was_seen_is_answered_409_and_kept_as_evidence(witness, folder):
     witness.add_checkpoint(LOG.body(0, 5))
-    assert witness.add_checkpoint(FORK.body(5, 5)).status == 409
+    reply = witness.add_checkpoint(FORK.body(5, 5))
+    assert reply.status == 409
+    assert reply.content_type != "text/x.tlog.size"  # a client would take it for stale, and try again
     (kept,) = (folder.path / "evidence").iterdir()
     assert kept.read_text() == FORK.note(5)
 
@@ -162,6 +164,25 @@ def test_an_empty_log_is_cosigned_and_binds_to_nothing(witness):
     assert witness.add_checkpoint(LOG.body(0, 0)).status == 200
     assert witness.add_checkpoint(LOG.body(0, 4)).status == 200
     assert witness.add_checkpoint(LOG.body(0, 0)).body == "4\n"
+
+
+def test_an_empty_log_with_the_root_of_another_tree_is_answered_422(witness):
+    def body(log):
+        head = dataclasses.replace(log.checkpoint(0), root=bytes(32))
+        return f"old 0\n\n{sign_checkpoint(head, log.private)}".encode()
+
+    assert witness.add_checkpoint(body(LOG)).status == 422
+    assert witness.add_checkpoint(body(PracticeLog(seed=2))).status == 403
+    assert witness.add_checkpoint(body(PracticeLog("other.example/log"))).status == 404
+    assert witness.add_checkpoint(LOG.body(0, 0)).status == 200
+
+
+def test_a_log_that_signs_with_ml_dsa_is_witnessed(tmp_path):
+    key = Cosigner("pq.example/log", 0x06, bytes(32))
+    witness = Witness(made(tmp_path / "w", logs=[key.key]))
+    head = dataclasses.replace(LOG.checkpoint(3), origin=key.name)
+    note = str(SignedNote(head.text(), (key.cosign(head.text(), clock.now()),)))
+    assert witness.add_checkpoint(f"old 0\n\n{note}".encode()).status == 200
 
 
 def test_what_was_seen_outlives_the_process(folder):
@@ -236,7 +257,7 @@ def test_of_requests_at_the_same_time_no_two_that_contradict_are_cosigned(witnes
                 with lock:
                     cosigned.append(log.checkpoint(size))
                 seen = size
-            elif reply.status == 409:
+            elif reply.content_type == "text/x.tlog.size":
                 seen = int(reply.body)
 
     threads = [threading.Thread(target=push, args=(number,)) for number in range(6)]
@@ -275,7 +296,7 @@ while True:
     if reply.status == 200:
         seen = size
         os.write(1, f"\\ngiven {size} {log.checkpoint(size).root.hex()}\\n".encode())
-    elif reply.status == 409:
+    elif reply.content_type == "text/x.tlog.size":
         seen = int(reply.body)
 """
 
