@@ -6,9 +6,9 @@ A receipt is a C2SP `tlog-proof`: the log entry, its index, an RFC 6962 audit pa
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from foundation.errors import IntegrityBroken
+
+_NUMBER = "(0|[1-9][0-9]{0,18})"
+_EMPTY = hashlib.sha256(b"").digest()
 
 
 class ReceiptInvalid(IntegrityBroken):
@@ -39,11 +42,11 @@ class LogKey:
         """
         try:
             name, key_id, encoded = text.strip().split("+", 2)
-            material = base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error):
+            material = _decoded(encoded)
+        except ValueError:
             raise ReceiptInvalid("The verifier key of the log is malformed") from None
         digest = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-        if digest.hex() != key_id or len(material) != 33 or material[0] != 1:
+        if digest.hex() != key_id or len(material) != 33 or material[0] != 1 or not name:
             raise ReceiptInvalid("The verifier key of the log does not hold together")
         return cls(name, digest, material[1:])
 
@@ -67,56 +70,67 @@ def verify_receipt(text: str, key: LogKey) -> ProvenEntry:
         ReceiptInvalid: When it is malformed, or proves nothing under this key.
     """
     head, _, checkpoint = text.partition("\n\n")
-    lines = head.split("\n")
+    match = re.fullmatch(f"c2sp.org/tlog-proof@v1\nextra (.*)\nindex {_NUMBER}((?:\n.+)*)", head)
+    if match is None:
+        raise ReceiptInvalid("The receipt is not a tlog-proof with its entry")
     try:
-        if lines[0] != "c2sp.org/tlog-proof@v1" or not lines[1].startswith("extra "):
-            raise ValueError
-        entry = base64.b64decode(lines[1].removeprefix("extra "), validate=True)
-        index = int(lines[2].removeprefix("index "))
-        path = [base64.b64decode(line, validate=True) for line in lines[3:]]
-    except (ValueError, IndexError, binascii.Error):
+        entry, path = _decoded(match[1]), [_decoded(line) for line in match[3].split("\n")[1:]]
+    except ValueError:
         raise ReceiptInvalid("The receipt is not a tlog-proof with its entry") from None
     origin, size, root = open_checkpoint(checkpoint, key)
-    leaf = hashlib.sha256(b"\x00" + entry).digest()
+    leaf, index = hashlib.sha256(b"\x00" + entry).digest(), int(match[2])
     if _root(leaf, index, size, path) != root:
         raise ReceiptInvalid("The entry does not stand at this index of the log")
-    return ProvenEntry(json.loads(entry), leaf, index, size, origin, checkpoint)
+    return ProvenEntry(_content(entry), leaf, index, size, origin, checkpoint)
 
 
 def open_checkpoint(note: str, key: LogKey) -> tuple[str, int, bytes]:
     """Origin, size and root of a checkpoint.
 
     Raises:
-        ReceiptInvalid: When the log has not signed it.
+        ReceiptInvalid: When it is malformed, the log has not signed it, or a signature in the log's name
+            is false.
     """
     body, _, signatures = note.rpartition("\n\n")
-    signed = (body + "\n").encode()
-    if not any(_signed_by(key, line, signed) for line in signatures.splitlines()):
-        raise ReceiptInvalid("The checkpoint is not signed by the key of the log")
     try:
-        origin, size, root = body.split("\n")[:3]
-        if origin != key.name:
+        if re.search("[\0-\t\v-\x1f]", note) or not signatures.endswith("\n"):
             raise ValueError
-        return origin, int(size), base64.b64decode(root, validate=True)
-    except (ValueError, binascii.Error):
-        raise ReceiptInvalid("The checkpoint is malformed, or of another log") from None
+        signed = [_signed_by(key, line, f"{body}\n".encode()) for line in signatures[:-1].split("\n")]
+        origin, size, root = _head(body)
+    except ValueError:
+        raise ReceiptInvalid("The checkpoint is malformed") from None
+    except InvalidSignature:
+        raise ReceiptInvalid("The checkpoint carries a false signature") from None
+    if not any(signed) or origin != key.name:
+        raise ReceiptInvalid("The checkpoint is not signed by the key of the log")
+    return origin, size, root
+
+
+def _head(body: str) -> tuple[str, int, bytes]:
+    lines = body.split("\n")
+    if len(lines) < 3 or not all(lines) or not re.fullmatch(_NUMBER, lines[1]):
+        raise ValueError
+    size, root = int(lines[1]), _decoded(lines[2])
+    if size >> 63 or len(root) != len(_EMPTY) or (size == 0 and root != _EMPTY):
+        raise ValueError
+    return lines[0], size, root
 
 
 def _signed_by(key: LogKey, line: str, signed: bytes) -> bool:
-    prefix = f"— {key.name} "
-    if not line.startswith(prefix):
+    """Whether this key made a line; those of other keys are passed over, once they are lines at all."""
+    match = re.fullmatch(r"— ([^\s+]+) (\S+)", line)
+    material = _decoded(match[2]) if match is not None else b""
+    if match is None or len(material) < 5:
+        raise ValueError
+    if (match[1], material[:4]) != (key.name, key.key_id):
         return False
-    try:
-        material = base64.b64decode(line.removeprefix(prefix), validate=True)
-        Ed25519PublicKey.from_public_bytes(key.public_key).verify(material[4:], signed)
-    except (binascii.Error, InvalidSignature):
-        return False
-    return material[:4] == key.key_id
+    Ed25519PublicKey.from_public_bytes(key.public_key).verify(material[4:], signed)
+    return True
 
 
 def _root(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes | None:
     """RFC 9162 section 2.1.3.2: the root that leaf and path lead to, or None where they cannot."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or any(len(item) != len(_EMPTY) for item in (leaf, *path)):
         return None
     here, last, found = index, size - 1, leaf
     for sibling in path:
@@ -130,3 +144,21 @@ def _root(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes | None
             found = hashlib.sha256(b"\x01" + found + sibling).digest()
         here, last = here >> 1, last >> 1
     return found if last == 0 else None
+
+
+def _decoded(text: str) -> bytes:
+    """Base64 in its one canonical form."""
+    data = base64.b64decode(text.encode("ascii"), validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError
+    return data
+
+
+def _content(entry: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(entry)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ReceiptInvalid("The entry that was proven is of no known kind")
+    return content

@@ -178,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
         except verify.Falsehood as error:
             say(f"FALSE: {error}")
             return verify.FALSE
-        except (verify.Unchecked, ValueError, KeyError, TypeError) as error:
+        except verify.UNREADABLE as error:
             say(f"NOT CHECKED: {error}")
             return verify.UNCHECKED
     for line in NOT_PROVEN:

@@ -80,7 +80,7 @@ def open_manifest(token: str, bus_keys: BusKeys) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(unpad(body))
     except InvalidSignature as error:
         raise verify.Falsehood("the manifest carries a false signature") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise verify.Falsehood("the manifest is malformed") from error
     return {**manifest, "counted": {}}
 
@@ -205,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
     except verify.Falsehood as error:
         verify.say(f"FALSE: {error}")
         return verify.FALSE
-    except verify.Unchecked as error:
+    except verify.UNREADABLE as error:
         verify.say(f"NOT CHECKED: {error}")
         return verify.UNCHECKED
     for line in told(manifest):

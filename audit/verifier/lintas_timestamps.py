@@ -65,7 +65,7 @@ def open_token(token: bytes, text: bytes, roots: list[x509.Certificate]) -> tupl
         stated, imprint = response.tst_info, response.tst_info.message_imprint
         certificates = [x509.load_der_x509_certificate(each) for each in response.signed_data.certificates]
         signers = list(response.signed_data.signer_infos)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise verify.Falsehood("the token is malformed") from error
     digest = hashlib.sha256(text).digest()
     own = [root for root in roots if root.issuer == root.subject]
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     except verify.Falsehood as error:
         verify.say(f"FALSE: {error}")
         return verify.FALSE
-    except (verify.Unchecked, ImportError, ValueError) as error:
+    except (*verify.UNREADABLE, ImportError) as error:
         verify.say(f"NOT CHECKED: {error}")
         return verify.UNCHECKED
     return verify.HOLDS

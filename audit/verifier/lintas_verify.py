@@ -21,14 +21,26 @@ import json
 import re
 import sys
 from array import array
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-Keys = dict[tuple[str, str], Ed25519PublicKey]
+
+class PublicKey(Protocol):
+    """What verifies signatures of a log; raises InvalidSignature."""
+
+    def verify(self, signature: bytes, data: bytes, /) -> None:
+        """Whether the signature of the data is true."""
+
+
+Keys = Mapping[tuple[str, str], PublicKey]
+EMPTY_ROOT = hashlib.sha256(b"").digest()
 HOLDS, FALSE, UNCHECKED = 0, 1, 2
+NAME = re.compile(r"[^\s+]+")
 NOT_PROVEN = (
     "self-consistent only: 0 independent witnesses asked (lintas_witnesses.py counts them by your policy)",
     "not proven: that the operator shows everybody this same history",
@@ -42,6 +54,12 @@ class Falsehood(Exception):  # noqa: N818
 
 class Unchecked(Exception):  # noqa: N818
     """Something needed for the check is missing or unreadable."""
+
+
+# What no check foresaw must not pass for a falsehood: Python itself ends with exit code 1.
+UNREADABLE = (
+    Unchecked, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError
+)  # fmt: skip
 
 
 # --- hashing: RFC 6962 section 2.1 ---------------------------------------------------------------------
@@ -76,7 +94,7 @@ class GrowingTree:
     def root(self) -> bytes:
         """Root of the tree so far."""
         if not self.subtrees:
-            return hashlib.sha256(b"").digest()
+            return EMPTY_ROOT
         result = self.subtrees[-1][1]
         for _, left in reversed(self.subtrees[:-1]):
             result = node_hash(left, result)
@@ -87,6 +105,8 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: list[bytes], root:
     """RFC 9162 section 2.1.3.2, step by step."""
     if not 0 <= index < size:
         raise Falsehood(f"index {index} is outside a tree of {size} entries")
+    if any(len(item) != 32 for item in (leaf, *path, root)):
+        raise Falsehood("a hash in the proof has the wrong length")
     position, last, result = index, size - 1, leaf
     for sibling in path:
         if last == 0:
@@ -120,14 +140,17 @@ def decode(text: str) -> bytes:
 
 def read_keys(file: Path) -> Keys:
     """Verifier keys, by name and key id."""
-    keys: Keys = {}
+    keys: dict[tuple[str, str], PublicKey] = {}
     for line in map(str.strip, read_text(file).splitlines()):
         if not line or line.startswith("#"):
             continue
         name, key_id, material = (*line.split("+", 2), "", "")[:3]
-        public = decode(material)
+        try:
+            public = decode(material)
+        except Falsehood:
+            public = b""
         expected = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4].hex()
-        if len(public) != 33 or public[0] != 1 or key_id != expected:
+        if len(public) != 33 or public[0] != 1 or key_id != expected or not NAME.fullmatch(name):
             raise Unchecked(f"{file}: a line is not an Ed25519 verifier key")
         keys[name, key_id] = Ed25519PublicKey.from_public_bytes(public[1:])
     if not keys:
@@ -147,17 +170,17 @@ def open_checkpoint(note: str, keys: Keys) -> tuple[str, int, bytes]:
     head = text[:-1].split("\n")
     if len(head) < 3 or not all(head) or not re.fullmatch(r"0|[1-9][0-9]{0,18}", head[1]):
         raise Falsehood("a malformed checkpoint")
-    root = decode(head[2])
-    if len(root) != 32:
-        raise Falsehood("a checkpoint whose root has the wrong length")
+    size, root = int(head[1]), decode(head[2])
+    if size >> 63 or len(root) != 32 or (size == 0 and root != EMPTY_ROOT):
+        raise Falsehood("a checkpoint with an impossible size or root")
     if head[0] not in signers:
         raise Falsehood("a checkpoint that its log has not signed with a key you trust")
-    return head[0], int(head[1]), root
+    return head[0], size, root
 
 
 def check_signature(line: str, text: str, keys: Keys) -> str | None:
     """Name of the known key that made this signature line; None for keys that are not known."""
-    match = re.fullmatch("\u2014 ([^\\s+]+) (\\S+)", line)
+    match = re.fullmatch(f"\u2014 ({NAME.pattern}) (\\S+)", line)
     if match is None:
         raise Falsehood("a malformed signature line")
     blob = decode(match[2])
@@ -187,8 +210,6 @@ def verify_receipt(file: Path, keys: Keys, entry_file: Path | None = None) -> No
     if match is None:
         raise Falsehood("the proof has no index")
     path = [decode(line) for line in lines]
-    if any(len(item) != 32 for item in path):
-        raise Falsehood("a hash in the proof has the wrong length")
     if entry_file is not None:
         given = read_bytes(entry_file)
         if entry is not None and entry != given:
@@ -198,9 +219,17 @@ def verify_receipt(file: Path, keys: Keys, entry_file: Path | None = None) -> No
         raise Unchecked("the receipt carries no entry: give it with --entry")
     origin, size, root = open_checkpoint(note, keys)
     check_inclusion(int(match[1]), size, leaf_hash(entry), path, root)
-    data = json.loads(entry)
+    data = content(entry)
     say(f"entry {match[1]} of {size} in {origin}: {data.get('kind')} at {data.get('time')}")
     say("proven: this entry, byte for byte, is in the tree that the log signed")
+
+
+def content(entry: bytes) -> dict[str, Any]:
+    """What an entry says."""
+    data = json.loads(entry)
+    if not isinstance(data, dict):
+        raise Unchecked("an entry of a kind that is not known here")
+    return data
 
 
 # --- exported logs -------------------------------------------------------------------------------------
@@ -253,7 +282,7 @@ def read_pruned(directory: Path, size: int, minimum: int) -> int:
     logged = 0
     for tile in range(minimum // 256, (size + 255) // 256):
         for entry in read_bundle(directory, tile, min(256, size - tile * 256)):
-            data = json.loads(entry) if b"audit.pruned" in entry else {}
+            data = content(entry) if b"audit.pruned" in entry else {}
             if data.get("kind") == "audit.pruned" and data.get("outcome") == "pruned":
                 logged = max(logged, int(data["details"]["minimum_index"]))
     return logged
@@ -386,8 +415,8 @@ def read_text(file: Path) -> str:
 
 
 def say(text: str) -> None:
-    """One line of the result."""
-    sys.stdout.write(text + "\n")
+    """One line of the result; octets that are no text, as a policy may have them, become question marks."""
+    sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -412,7 +441,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Falsehood as error:
         say(f"FALSE: {error}")
         return FALSE
-    except (Unchecked, ValueError) as error:
+    except UNREADABLE as error:
         say(f"NOT CHECKED: {error}")
         return UNCHECKED
     for line in NOT_PROVEN:

@@ -17,11 +17,12 @@ import base64
 import hashlib
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ else:
 
 LOG, ED25519, ML_DSA_44 = 1, 4, 6
 SIZES = {LOG: 32, ED25519: 32, ML_DSA_44: 1312}
+CONTROL = re.compile("[\0-\b\v-\x1f\x7f]")
 
 
 @dataclass
@@ -46,24 +48,41 @@ class Policy:
     quorum: str | None = None
 
 
+@dataclass(frozen=True)
+class MlDsaLog:
+    """The key of a log that signs with ML-DSA-44, which does not cover extension lines: there may be none."""
+
+    name: str
+    key: bytes
+
+    def verify(self, signature: bytes, text: bytes, /) -> None:
+        """As the keys of other logs do."""
+        if text.count(b"\n") != 3 or not is_true(self.key, self.name, text.decode(), signature):
+            raise InvalidSignature
+
+
 # --- the policy file -----------------------------------------------------------------------------------
 
 
 def read_policy(text: str) -> Policy:
-    """Read the lines of a policy; `lintas witness` and other tools refuse more than this does."""
+    """Read the lines of a policy: octets, of which those that are no UTF-8 stand as surrogates here."""
     policy = Policy()
+    if CONTROL.search(text):
+        raise verify.Unchecked("the policy has a control character")
     for line in text.split("\n"):
         words = re.split(r"[ \t]+", line.strip(" \t"))
         if not words[0] or words[0].startswith("#"):
             continue
         known = {name for name, _ in policy.witnesses.values()} | set(policy.groups)
+        free = len(words) > 1 and words[1] not in {*known, "none"}
         if words[0] == "log" and len(words) in (2, 3):
-            identity, key = read_key(words[1], {LOG})
+            identity, key = read_key(words[1], {LOG, ML_DSA_44}, policy.logs.values())
             policy.logs[identity] = key
-        elif words[0] == "witness" and len(words) in (3, 4) and words[1] not in {*known, "none"}:
-            identity, key = read_key(words[2], {ED25519, ML_DSA_44})
+        elif words[0] == "witness" and len(words) in (3, 4) and free:
+            others = [key for _, key in policy.witnesses.values()]
+            identity, key = read_key(words[2], {ED25519, ML_DSA_44}, others)
             policy.witnesses[identity] = (words[1], key)
-        elif words[0] == "group" and len(words) > 3 and set(words[3:]) <= known and words[1] not in known:
+        elif words[0] == "group" and len(words) > 3 and set(words[3:]) <= known and free:
             policy.groups[words[1]] = (threshold(words[2], len(words) - 3), words[3:])
         elif words[0] == "quorum" and len(words) == 2 and words[1] in {*known, "none"} and not policy.quorum:
             policy.quorum = words[1]
@@ -75,8 +94,8 @@ def read_policy(text: str) -> Policy:
     return policy
 
 
-def read_key(text: str, kinds: set[int]) -> tuple[tuple[str, str], bytes]:
-    """(name, key id) and type with public key of a verifier key."""
+def read_key(text: str, kinds: set[int], others: Iterable[bytes]) -> tuple[tuple[str, str], bytes]:
+    """(name, key id) and type with public key of a verifier key, which none of the others has."""
     name, key_id, encoded = (*text.split("+", 2), "", "")[:3]
     try:
         key = verify.decode(encoded)
@@ -85,6 +104,10 @@ def read_key(text: str, kinds: set[int]) -> tuple[tuple[str, str], bytes]:
     expected = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4].hex()
     if not key or key[0] not in kinds or len(key) != 1 + SIZES[key[0]] or key_id != expected:
         raise verify.Unchecked("the policy has a key that is malformed, or of another kind than its line")
+    if not verify.NAME.fullmatch(name) or (key[0] == ML_DSA_44 and len(name.encode()) > 255):
+        raise verify.Unchecked("the policy has a key with an impossible name")
+    if any(key[1:] == other[1:] for other in others):
+        raise verify.Unchecked("the policy has the same public key twice")
     return (name, key_id), key
 
 
@@ -118,7 +141,12 @@ def cosigners(note: str, policy: Policy) -> tuple[list[str], str, int]:
 
 def log_keys(policy: Policy) -> verify.Keys:
     """The keys of the policy's logs, as the other file takes them."""
-    return {name: Ed25519PublicKey.from_public_bytes(key[1:]) for name, key in policy.logs.items()}
+    return {
+        (name, key_id): MlDsaLog(name, key)
+        if key[0] == ML_DSA_44
+        else Ed25519PublicKey.from_public_bytes(key[1:])
+        for (name, key_id), key in policy.logs.items()
+    }
 
 
 def is_true(key: bytes, name: str, text: str, signature: bytes) -> bool:
@@ -210,11 +238,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--policy", type=Path, required=True, help="the tlog-policy file that you trust")
     options = parser.parse_args(arguments)
     try:
-        check(options.path, read_policy(verify.read_text(options.policy)))
+        text = verify.read_bytes(options.policy).decode("utf-8", "surrogateescape")
+        check(options.path, read_policy(text))
     except verify.Falsehood as error:
         verify.say(f"FALSE: {error}")
         return verify.FALSE
-    except (verify.Unchecked, ImportError, ValueError) as error:
+    except (*verify.UNREADABLE, ImportError, UnsupportedAlgorithm) as error:
         verify.say(f"NOT CHECKED: {error}")
         return verify.UNCHECKED
     return verify.HOLDS

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from audit.checkpoints.cosignatures import Cosigner, with_signatures
-from audit.checkpoints.notes import NoteSignature
+from audit.checkpoints.notes import NoteSignature, SignedNote
 from audit.checkpoints.policy import Policy
+from audit.errors import PolicyInvalid
 from audit.publishing.proofs import TlogProof
 from audit.tree.merkle import root_of
 from audit.verifier import lintas_verify, lintas_witnesses
@@ -106,6 +107,51 @@ def test_a_policy_that_cannot_be_read_checks_nothing(change, tmp_path, capsys):
     (tmp_path / "policy").write_text(POLICY.replace(*change, 1))
     (tmp_path / "checkpoint").write_text(cosigned("own", "kpk-1"))
     assert run(tmp_path / "checkpoint", tmp_path / "policy", capsys)[0] == 2
+
+
+WITNESS_LINE = f"witness own {WITNESSES['own'].key}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (WITNESS_LINE, WITNESS_LINE.replace(" own", " none")),
+        ("group kpk", "group none"),
+        ("group kpk", "group q"),
+        ("\n", "\r\n"),
+        ("# whom", "# \x7f"),
+        ("log ", f"log {LOG.key}\nlog "),
+        (WITNESS_LINE, f"{WITNESS_LINE}\nwitness again {WITNESSES['own'].key}"),
+        (WITNESS_LINE, f"{WITNESS_LINE}\nwitness x {Cosigner('x.example/w', 0x04, bytes([55]) * 32).key}"),
+        ("2 kpk", "02 kpk"),
+        ("quorum q", "quorum q\nquorum none"),
+        ("https://own.example", "https://own.example # comment"),
+    ],
+)
+def test_what_tlog_policy_forbids_checks_nothing(change, tmp_path, capsys):
+    text = POLICY.replace(*change)
+    assert text != POLICY
+    with pytest.raises(PolicyInvalid):
+        Policy.parse(text)
+    (tmp_path / "policy").write_bytes(text.encode())
+    (tmp_path / "checkpoint").write_text(cosigned("own", "kpk-1", "uni-1", "uni-2"))
+    assert run(tmp_path / "checkpoint", tmp_path / "policy", capsys)[0] == 2
+
+
+def test_names_are_opaque_octets(tmp_path, capsys):
+    (tmp_path / "policy").write_bytes(POLICY.encode().replace(b"kpk-1", b"kpk-\x80"))
+    (tmp_path / "checkpoint").write_text(cosigned("kpk-1", "own"))
+    code, said = run(tmp_path / "checkpoint", tmp_path / "policy", capsys)
+    assert (code, "kpk-?" in said) == (0, True)
+
+
+def test_a_log_that_signs_with_ml_dsa_is_read_without_extension_lines(tmp_path, capsys):
+    log = Cosigner(LOG.origin, 0x06, bytes(32))
+    (tmp_path / "policy").write_text(f"log {log.key}\nquorum none\n")
+    for extension, expected in (("", 0), ("extension\n", 1)):
+        text = LOG.checkpoint(5).text() + extension
+        (tmp_path / "checkpoint").write_text(str(SignedNote(text, (log.cosign(text, clock.now()),))))
+        assert run(tmp_path / "checkpoint", tmp_path / "policy", capsys)[0] == expected
 
 
 def test_two_files_run_alone(policy, tmp_path):
