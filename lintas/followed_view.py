@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from lintas.key_files import verifier_keys
+
 __all__ = ["follow"]
 
 
@@ -12,11 +14,8 @@ def follow(url: str, *, keys_file: Path, seen: Path, ca_file: Path) -> Mapping[s
     """Fetch the newest checkpoint, prove that it goes on from the one kept, and keep it."""
     from audit.checking.followed import FollowedLog
     from audit.checking.log_files import PublishedTiles, ServedFiles
-    from audit.checkpoints.notes import VerifierKey
 
-    lines = keys_file.read_text(encoding="utf-8").splitlines()
-    keys = [VerifierKey.parse(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
-    log = FollowedLog.at(seen, keys)
+    log = FollowedLog.at(seen, verifier_keys(keys_file))
     before = log.seen()
     with closing(ServedFiles(url, ca_file)) as files:
         shown = log.observe(files.read("checkpoint").decode("utf-8", "replace"), PublishedTiles(files))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from foundation.database import Role, translated
 from lintas.access import connected, opened
+from lintas.key_files import verifier_keys
 
 if TYPE_CHECKING:
     from audit.checkpoints.notes import VerifierKey
@@ -75,20 +76,18 @@ def check_receipt(
 
 def _keys(file: Path | None) -> "list[VerifierKey]":
     from audit.checkpoints.keys import log_verifier_keys
-    from audit.checkpoints.notes import VerifierKey
 
     if file is None:
         with opened() as installation:
             return log_verifier_keys(installation)
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-    return [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+    return verifier_keys(file)
 
 
 def _described(found: "VerifiedReceipt") -> Mapping[str, Any]:
     fields = {
-        "entry_id": found.entry["id"],
-        "kind": found.entry["kind"],
-        "time": found.entry["time"],
+        "entry_id": found.entry.get("id"),
+        "kind": found.entry.get("kind"),
+        "time": found.entry.get("time"),
         "number": found.index,
         "tree_size": found.tree_size,
         "log": found.origin,

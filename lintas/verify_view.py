@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lintas.access import opened
+from lintas.key_files import verifier_keys
 
 if TYPE_CHECKING:
     from audit.checking.damage import VerificationReport
     from audit.checking.kept_progress import Begin, KeptProgress
-    from audit.checkpoints.notes import VerifierKey
     from audit.checkpoints.policy import Policy
-    from foundation.errors import LintasError
 
 __all__ = ["COULD_NOT_CHECK", "DAMAGED", "WHOLE", "Source", "VerifiedLog", "verified"]
 
@@ -84,7 +83,7 @@ def _exported(
 
     folder = source.files or Path()
     files = FolderFiles(folder)
-    keys, further = _keys(source.keys or folder / "keys"), [] if source.keys else [_FOLDER_KEYS]
+    keys, further = verifier_keys(source.keys or folder / "keys"), [] if source.keys else [_FOLDER_KEYS]
     kept = _kept(load_settings().home, f"{files.name} at {folder.resolve()}", source)
     seen = seen_before(FollowedLog.at(source.seen, keys)) if source.seen else []
     report = verify_published(
@@ -103,7 +102,7 @@ def _served(
 
     home = load_settings().home
     policy = _policy(source.policy)
-    keys = _keys(source.keys) if source.keys else policy.log_keys() if policy else []
+    keys = verifier_keys(source.keys) if source.keys else policy.log_keys() if policy else []
     with closing(ServedFiles(source.url or "", source.ca, source.token)) as files:
         shows = "entries" if files.has_entries else "hashes"
         kept = _kept(home, f"{files.name}, {shows}", source)
@@ -118,45 +117,10 @@ def _kept(home: Path, name: str, source: Source) -> "KeptProgress":
     return KeptProgress.within(home, name, source.state)
 
 
-def _keys(file: Path) -> "list[VerifierKey]":
-    from audit.checkpoints.notes import VerifierKey
-    from audit.errors import NoteInvalid
-
-    lines = [line.strip() for line in _text(file).splitlines()]
-    try:
-        keys = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
-    except NoteInvalid as error:
-        raise _no_keys(file, error.what) from None
-    if not keys:
-        raise _no_keys(file, "")
-    return keys
-
-
-def _no_keys(file: Path, why: str) -> "LintasError":
-    from audit.errors import LogFileMissing
-
-    return LogFileMissing(
-        f"The file {file} is not one of verifier keys.",
-        why=why,
-        remedy="Give the keys of the log, one a line, as `lintas audit export` or /v1/log/keys show them.",
-    )
-
-
 def _policy(file: Path | None) -> "Policy | None":
     from audit.checkpoints.policy import Policy
 
     return Policy.load(file) if file is not None else None
-
-
-def _text(file: Path) -> str:
-    from audit.errors import LogFileMissing
-
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogFileMissing(
-            f"The file {file} cannot be read.", why=type(error).__name__, remedy="Name another one."
-        ) from None
 
 
 def _described(report: "VerificationReport", name: str, further: list[str]) -> VerifiedLog:

@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from lintas.key_files import keys_in, verifier_keys
+
 __all__ = ["answered", "make_witness", "shown", "trust_logs"]
 
 
@@ -29,12 +31,9 @@ def make_witness(
 
 def trust_logs(folder: Path, keys: Path) -> list[dict[str, str]]:
     """Watch every log whose key stands in a file."""
-    from audit.checkpoints.notes import VerifierKey
     from audit.witnesses.folder import WitnessFolder
 
-    text = sys.stdin.read() if str(keys) == "-" else keys.read_text(encoding="utf-8")
-    lines = [line.strip() for line in text.splitlines()]
-    found = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+    found = keys_in(sys.stdin.read(), "The input") if str(keys) == "-" else verifier_keys(keys)
     for key in found:
         WitnessFolder(folder).trust(key)
     return [{"log": key.name, "key_id": key.key_id.hex()} for key in found]
