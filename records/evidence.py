@@ -234,12 +234,22 @@ def _ask(
     cursor = connection.execute(question(known, relations), given)
 
     def found() -> dict[tuple[int, int], _Found] | None:
-        rows = cursor.fetchall()
         hashes = {number: shape for number, _, shape in known}
-        asked_of = len({row[1] for row in rows}) == len(known)
-        if not fresh and not (asked_of and all(row[2] == hashes[row[1]].contract_hash for row in rows)):
+        standing: dict[tuple[int, int], tuple[Any, ...]] = {}
+        records: dict[tuple[int, int], Any] = {}
+        for person, number, *row in cursor.fetchall():
+            if number is not None:
+                standing[person, number] = tuple(row)
+                continue
+            for (asked, _, _), told in zip(known, row[-2], strict=True):
+                records[person, asked] = told
+        asked_under = {(number, row[0]) for (_, number), row in standing.items()}
+        if not fresh and asked_under != {(number, shape.contract_hash) for number, shape in hashes.items()}:
             return None
-        return {(row[0], row[1]): (hashes[row[1]], row[2:]) for row in rows}
+        return {
+            (person, number): (hashes[number], (*row[:-2], records[person, number], row[-1]))
+            for (person, number), row in standing.items()
+        }
 
     return found
 
