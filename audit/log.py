@@ -85,7 +85,7 @@ def append_many(connection: psycopg.Connection[Any], drafts: Iterable[EntryDraft
     cases: list[_Row] = []
     for draft in drafts:
         entry = build(draft)
-        kinds.add(entry.kind)
+        kinds.add(entry.draft.kind)
         promises.append(Promise(entry.entry_id, entry.leaf_hash, deadline))
         rows.append(_row(entry))
         if entry.sealed_blob is not None:
@@ -110,7 +110,7 @@ def append_together(connection: psycopg.Connection[Any], drafts: Iterable[EntryD
     """
     deadline = clock.now() + MAXIMUM_MERGE_DELAY
     entries = [build(draft) for draft in drafts]
-    refuse_without_quorum(connection, {entry.kind for entry in entries})
+    refuse_without_quorum(connection, {entry.draft.kind for entry in entries})
     columns = zip(*map(_row, entries), strict=True)
     index = sorted((key, entry.entry_id) for entry in entries for key in entry.index_keys)
     sealed = [(entry.entry_id, entry.sealed_blob) for entry in entries if entry.sealed_blob is not None]
@@ -158,15 +158,15 @@ _TOGETHER_WITHOUT_CASES = _BESIDE + _ENTRIES
 
 
 def _row(entry: BuiltEntry) -> _Row:
-    data = entry.data
+    draft = entry.draft
     return (
         entry.entry_id,
-        str(entry.kind),
-        entry.occurred_at,
-        data.get("provider"),
-        data.get("consumer"),
-        data.get("purpose"),
-        data.get("outcome"),
+        str(draft.kind),
+        draft.occurred_at,
+        draft.provider,
+        draft.consumer,
+        draft.purpose,
+        draft.outcome,
         entry.encoded,
     )
 

@@ -26,8 +26,8 @@ _AGREEMENT = RevisionReference("pks-dukcapil-diskopukm-2026", 3, "5f" * 32)
 _FIELDS = tuple(f"dukcapil-mojokerto/persons:{name}" for name in ("nik", "region_code", "birth_date"))
 
 
-def draft(subject: SubjectKeys | None = None) -> EntryDraft:
-    """An entry as a verification writes it: about 800 bytes."""
+def draft(subject: SubjectKeys | None = None, decision: UUID | None = None) -> EntryDraft:
+    """An entry as a verification writes it: about 800 bytes. A decision that has no number yet gets one."""
     return EntryDraft(
         kind=EntryKind.EXCHANGE_REFUSED,
         provider="dukcapil-mojokerto",
@@ -38,7 +38,7 @@ def draft(subject: SubjectKeys | None = None) -> EntryDraft:
         agreements=(_AGREEMENT,),
         datasets=("dukcapil-mojokerto/persons", "dukcapil-mojokerto/deaths", "kpp-mojokerto/tax-standing"),
         fields=_FIELDS,
-        decision_id=uuid4(),
+        decision_id=decision or uuid4(),
         rules=("agreement.purpose-not-covered",),
         outcome="deny",
         subject=subject,

@@ -182,7 +182,7 @@ def _entries_of(connection: psycopg.Connection[Any], person: SubjectKeys, places
                 subject=person,
             )
         )
-        row = (index, entry.entry_id, str(entry.kind), entry.occurred_at, entry.encoded)
+        row = (index, entry.entry_id, str(entry.draft.kind), entry.draft.occurred_at, entry.encoded)
         connection.execute(_OF_PERSON, row)
         connection.execute(
             "INSERT INTO audit.subject_index VALUES (%s, %s)", (person.index_key(), entry.entry_id)

@@ -21,7 +21,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from foundation.arrays import as_array
+from foundation.arrays import Array, as_array
 
 __all__ = ["FastConnection", "Rows"]
 
@@ -271,8 +271,7 @@ def _dumped(
     """The parameters as libpq takes them, with their types and formats."""
     if not values:
         return None, (), None
-    lists = ((place, value) for place, value in enumerate(values) if type(value) is list)
-    arrays = {place: array for place, value in lists if (array := as_array(value)) is not None}
+    arrays = _arrays(values) if list in map(type, values) else None
     if not arrays:
         dumped = adapting.dump_sequence(values, [PyFormat.AUTO] * len(values))
         return dumped, tuple(adapting.types or ()), adapting.formats
@@ -283,6 +282,12 @@ def _dumped(
         dumped[place], types[place] = array.content, array.type
         formats[place] = Format.BINARY if array.is_raw else Format.TEXT
     return dumped, tuple(types), formats
+
+
+def _arrays(values: Sequence[Any]) -> dict[int, Array]:
+    """Those of the parameters that are arrays which we write ourselves, by their place."""
+    lists = ((place, value) for place, value in enumerate(values) if type(value) is list)
+    return {place: array for place, value in lists if (array := as_array(value)) is not None}
 
 
 def _bound(query: str | bytes, params: Any) -> tuple[bytes, Sequence[Any]]:

@@ -38,6 +38,10 @@ class Sealed:
     digest: str
     commitments: Mapping[str, str]
 
+    def as_dict(self) -> dict[str, Any]:
+        """What stands in the entry."""
+        return {"digest": self.digest, "commitments": dict(self.commitments)}
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OpenedSeal:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit import EntryDraft, EntryKind, RevisionReference, SubjectHandle, SubjectKeys
 from audit.documentation import example, markdown
-from audit.entry import MAXIMUM_ENTRY_BYTES, _check_kind, build, canonical_bytes, looks_personal
+from audit.entry import MAXIMUM_ENTRY_BYTES, build, canonical_bytes, check_kind, looks_personal
 from audit.errors import EntryRefused, SealBroken
 from audit.kinds import FIELDS, KINDS
 from audit.subjects.sealing import commitment, part_key, unseal
@@ -119,6 +119,65 @@ def test_no_id_moment_or_digest_is_ever_mistaken(identifier, moment, digest):
     canonical_bytes(data)
 
 
+NAMES = st.from_regex(r"[a-z%][a-z0-9%./-]{0,12}", fullmatch=True)
+REFERENCES = st.builds(RevisionReference, NAMES, st.integers(1, 99), st.just("ab" * 32))
+
+
+@given(
+    st.fixed_dictionaries(
+        {"consumer": NAMES, "purpose": NAMES, "outcome": NAMES,
+         "datasets": st.tuples(NAMES), "decision_id": TEXT},
+        optional={
+            "provider": NAMES, "system": NAMES, "legal_basis": NAMES, "trace_id": TEXT,
+            "agreements": st.tuples(REFERENCES), "consent": REFERENCES, "fields": st.tuples(NAMES, NAMES),
+            "rules": st.tuples(NAMES), "details": st.fixed_dictionaries({"reason": TEXT}),
+            "sealed": st.just({"a": 1}),
+        },
+    ),
+    st.integers(0, 2),
+)  # fmt: skip
+def test_an_entry_put_together_from_remembered_parts_is_the_one_written_at_once(given, others):
+    everything = {"kind": EntryKind.EXCHANGE_REFUSED, "subject": keys(), "also_about": (keys(),) * others}
+    try:
+        built = build(EntryDraft(**everything | given))
+    except EntryRefused:
+        return
+    data = json.loads(built.encoded)
+    assert built.encoded == canonical_bytes(data) == rfc8785.dumps(data)
+    for name in given.keys() - {"agreements", "consent", "fields", "sealed", "decision_id"}:
+        assert (
+            tuple(data[name]) == given[name]
+            if name in {"datasets", "rules"}
+            else data[_said(name)] == given[name]
+        )
+    assert data.get("decision", "") == given["decision_id"]
+    assert len(data["subjects"]) == 1 + others
+
+
+def _said(name):
+    return {"trace_id": "trace"}.get(name, name)
+
+
+def test_what_is_remembered_of_one_entry_never_stands_in_another():
+    one = build(draft(actor="officer-7", details={"filter": "a"}))
+    other = build(draft(actor="officer-8"))
+    assert (one.data["actor"], other.data["actor"]) == ("officer-7", "officer-8")
+    assert "details" not in other.data
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_makes_ids_and_nonces_of_its_own():
+    build(draft())
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, build(draft()).data["nonce"].encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    ours = {build(draft()).data["nonce"] for _ in range(3)}
+    assert os.read(reading, 32).decode() not in ours
+
+
 def test_two_entries_of_one_draft_have_nothing_in_common_that_was_not_said():
     one, other = build(draft()), build(draft())
     assert one.entry_id != other.entry_id
@@ -201,7 +260,7 @@ def test_the_example_of_every_kind_is_an_entry_of_that_kind(kind):
     """Whoever writes the example's content gets an entry that says the same."""
     shown = example(kind)
     data = {name: value for name, value in shown.items() if name not in {"v", "id", "nonce", "kind", "time"}}
-    _check_kind(kind, shown)
+    check_kind(kind, shown)
     assert canonical_bytes(shown)
     assert KINDS[kind].required <= data.keys()
 
