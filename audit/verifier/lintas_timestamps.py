@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 if TYPE_CHECKING:
@@ -37,6 +38,18 @@ else:
         from audit.verifier import lintas_verify as verify
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
+SEQUENCE, CONTEXT_0 = 0x30, 0xA0
+# Attributes that hold the id of the signer's certificate (RFC 2634, RFC 5035), with the hash each means.
+CERTIFICATE_IDS = {
+    bytes.fromhex("2a864886f70d010910020c"): "sha1",
+    bytes.fromhex("2a864886f70d010910022f"): "sha256",
+}
+HASHES = {
+    bytes.fromhex("2b0e03021a"): "sha1",
+    bytes.fromhex("608648016503040201"): "sha256",
+    bytes.fromhex("608648016503040202"): "sha384",
+    bytes.fromhex("608648016503040203"): "sha512",
+}
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
@@ -61,11 +74,12 @@ def open_token(token: bytes, text: bytes, roots: list[x509.Certificate]) -> tupl
     from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 
     try:
+        token = in_order(token)
         response = decode_timestamp_response(as_reply(token))
         stated, imprint = response.tst_info, response.tst_info.message_imprint
         certificates = [x509.load_der_x509_certificate(each) for each in response.signed_data.certificates]
         signers = list(response.signed_data.signer_infos)
-    except (ValueError, x509.InvalidVersion) as error:
+    except (ValueError, LookupError, x509.InvalidVersion) as error:
         raise verify.Falsehood("the token is malformed") from error
     digest = hashlib.sha256(text).digest()
     own = [root for root in roots if root.issuer == root.subject]
@@ -81,7 +95,54 @@ def open_token(token: bytes, text: bytes, roots: list[x509.Certificate]) -> tupl
     usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     if not usage.critical or list(usage.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
         raise Untrusted("its certificate is not one for timestamping alone")
+    if not names_signer(token, signer.public_bytes(Encoding.DER)):
+        raise Untrusted("its signer does not name this certificate in what it signed")
     return stated.gen_time.astimezone(UTC), signer.subject.rfc4514_string()
+
+
+def names_signer(token: bytes, certificate: bytes) -> bool:
+    """Whether the signer has signed the hash of its own certificate (RFC 3161 section 2.4.2, RFC 5816)."""
+    found = []
+    try:
+        signed_data = values(values(values(token)[0][1])[1][1])[0][1]
+        signer = values(values(signed_data)[-1][1])[0][1]
+        signed = next(content for tag, content, _ in values(signer) if tag == CONTEXT_0)
+        for _, attribute, _ in values(signed):
+            kind, stated = (content for _, content, _ in values(attribute))
+            if kind in CERTIFICATE_IDS:
+                first = values(values(values(values(stated)[0][1])[0][1])[0][1])
+                own = first.pop(0)[1] if first[0][0] == SEQUENCE else b""
+                name = HASHES[values(own)[0][1]] if own else CERTIFICATE_IDS[kind]
+                found.append(first[0][1] == hashlib.new(name, certificate, usedforsecurity=False).digest())
+    except (LookupError, ValueError, StopIteration) as error:
+        raise verify.Falsehood("the token is malformed") from error
+    return bool(found) and all(found)
+
+
+def in_order(token: bytes) -> bytes:
+    """The token with its certificates in the order of DER: many authorities send them in that of the chain.
+
+    They stand outside of what is signed, and take as much room in any order.
+    """
+    signed_data = values(values(values(token)[0][1])[1][1])[0][1]
+    for tag, certificates, _ in values(signed_data):
+        if tag == CONTEXT_0:
+            ordered = b"".join(sorted(whole for _, _, whole in values(certificates)))
+            return token.replace(certificates, ordered, 1)
+    return token
+
+
+def values(content: bytes) -> list[tuple[int, bytes, bytes]]:
+    """Tag, content and both with the length of each DER value in a row; others parse them strictly."""
+    found, place = [], 0
+    while place < len(content):
+        start, tag, length, place = place, content[place], content[place + 1], place + 2
+        if length & 0x80:
+            octets = length & 0x7F
+            length, place = int.from_bytes(content[place : place + octets], "big"), place + octets
+        found.append((tag, content[place : place + length], content[start : place + length]))
+        place += length
+    return found
 
 
 def as_reply(token: bytes) -> bytes:
