@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import psutil
@@ -42,11 +44,12 @@ def run(*, smoke: bool, console: Console) -> list[Measurement]:
         rows = _bulk(installation, large)
         rows += [_indexing(installation), _verify(installation)]
         settle(installation)
-        rows += _transactions(installation, small)
+        for business in (_OneRow(), _Transfer()):
+            rows += _transactions(installation, small, business)
         rows.append(_receipts(installation, seconds))
     console.print(
-        f"[dim]{WRITERS} bulk writers, {BULK:,} entries a transaction; {CONNECTIONS} connections, one row of"
-        f" about 300 bytes a transaction, the median of {ROUNDS} rounds by turns[/dim]"
+        f"[dim]{WRITERS} bulk writers, {BULK:,} entries a transaction; {CONNECTIONS} connections, one entry a"
+        f" transaction, the median of {ROUNDS} rounds by turns[/dim]"
     )
     return rows
 
@@ -58,6 +61,7 @@ def _tables(installation: Installation) -> None:
         connection.execute("CREATE TABLE bench.plain (entry bytea NOT NULL)")
         connection.execute("GRANT USAGE ON SCHEMA bench TO lintas_api")
         connection.execute("GRANT INSERT ON bench.business, bench.plain TO lintas_api")
+        _Transfer.make_tables(connection)
 
 
 def _bulk(installation: Installation, count: int) -> list[Measurement]:
@@ -159,21 +163,75 @@ def _verify(installation: Installation) -> Measurement:
     return result
 
 
-def _transactions(installation: Installation, count: int) -> list[Measurement]:
+class _OneRow:
+    """The smallest transaction there is: one row of about 300 bytes is inserted."""
+
+    name = "one row inserted"
+    _body = "x" * 280
+
+    def do(self, connection: psycopg.Connection) -> UUID:
+        """Do the business; returns its number."""
+        number = uuid4()
+        connection.execute("INSERT INTO bench.business VALUES (%s, %s)", (number, self._body))
+        return number
+
+
+class _Transfer:
+    """The transaction of TPC-B, as pgbench has it: three balances changed, one read, one line of history."""
+
+    name = "TPC-B"
+    _SIZES: ClassVar = {"account": 100_000, "teller": 1_000, "branch": 100}
+
+    @classmethod
+    def make_tables(cls, connection: psycopg.Connection) -> None:
+        """Make the tables, and fill them."""
+        for name, count in cls._SIZES.items():
+            columns = "id integer PRIMARY KEY, balance bigint NOT NULL, filler char(84) NOT NULL"
+            connection.execute(f"CREATE TABLE bench.{name} ({columns})")
+            connection.execute(f"INSERT INTO bench.{name} SELECT n, 0, '' FROM generate_series(1, {count}) n")
+            connection.execute(f"GRANT SELECT, UPDATE ON bench.{name} TO lintas_api")
+        columns = (
+            "number uuid, teller integer, branch integer, account integer, amount bigint, at timestamptz"
+        )
+        connection.execute(f"CREATE TABLE bench.history ({columns})")
+        connection.execute("GRANT INSERT ON bench.history TO lintas_api")
+
+    def do(self, connection: psycopg.Connection) -> UUID:
+        """Do the business; returns its number."""
+        number, amount = uuid4(), random.randint(-5_000, 5_000)
+        account, teller, branch = (random.randint(1, count) for count in self._SIZES.values())
+        changed = "UPDATE bench.{} SET balance = balance + %s WHERE id = %s"
+        connection.execute(changed.format("account"), (amount, account))
+        connection.execute("SELECT balance FROM bench.account WHERE id = %s", (account,))
+        connection.execute(changed.format("teller"), (amount, teller))
+        connection.execute(changed.format("branch"), (amount, branch))
+        connection.execute(
+            "INSERT INTO bench.history VALUES (%s, %s, %s, %s, %s, now())",
+            (number, teller, branch, account, amount),
+        )
+        return number
+
+
+def _transactions(installation: Installation, count: int, business: _OneRow | _Transfer) -> list[Measurement]:
     """Business transactions with and without their entry, by turns, while the sequencer works.
 
     Both are sent as the bus sends its own: BEGIN, what is done and COMMIT in one pipeline.
     """
     person = subjects(1)[0]
+
+    def plainly(connection: psycopg.Connection) -> None:
+        business.do(connection)
+
+    def with_its_entry(connection: psycopg.Connection) -> None:
+        append(connection, draft(person, business.do(connection)))
+
     without, with_entry = [], []
     with sequencing(installation.settings):
         for _ in range(ROUNDS):
-            without.append(_round(installation, count, None))
-            with_entry.append(
-                _round(installation, count, lambda connection: append(connection, draft(person)))
-            )
+            without.append(_round(installation, count, plainly))
+            with_entry.append(_round(installation, count, with_its_entry))
     prices = sorted(1 - one.rate / other.rate for one, other in zip(with_entry, without, strict=True))
-    plain = _median(without, "business transactions without audit")
+    plain = _median(without, f"transactions without audit: {business.name}")
     plain.baseline = True
     audited = _median(with_entry, "the same, each with its entry, sequenced meanwhile")
     audited.note = (
@@ -189,11 +247,8 @@ def _median(rounds: list[Measurement], what: str) -> Measurement:
     return found
 
 
-def _round(
-    installation: Installation, count: int, also: Callable[[psycopg.Connection], object] | None
-) -> Measurement:
+def _round(installation: Installation, count: int, do: Callable[[psycopg.Connection], None]) -> Measurement:
     share = count // CONNECTIONS
-    body = "x" * 280
     ready = threading.Barrier(CONNECTIONS + 1)
 
     def work() -> None:
@@ -201,9 +256,7 @@ def _round(
             ready.wait()
             for _ in range(share):
                 with pipelines.transaction(connection):
-                    connection.execute("INSERT INTO bench.business VALUES (%s, %s)", (uuid4(), body))
-                    if also is not None:
-                        also(connection)
+                    do(connection)
 
     threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
     # The connections of the API: its pool, its prepared statements, a transaction in one pipeline.
