@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit.checkpoints.checkpoint import open_checkpoint
@@ -71,11 +71,13 @@ class Policy:
     def load(cls, file: Path) -> Policy:
         """Read a policy file, and refuse one in which an administration could count twice for the quorum.
 
+        Names that are no UTF-8, which tlog-policy allows, are told as people and databases can take them.
+
         Raises:
             PolicyInvalid: when it cannot be read, is malformed, or mixes administrations in a group.
         """
         try:
-            policy = cls.parse(file.read_bytes(), file.name)
+            policy = cls.parse(file.read_bytes(), file.name)._in_text()
         except OSError as error:
             raise PolicyInvalid(
                 f"The policy file {file.name} cannot be read.",
@@ -100,6 +102,22 @@ class Policy:
                 raise PolicyInvalid(
                     f"In the group {group.name}, one administration could count twice.", remedy=_MIXED
                 )
+
+    def _in_text(self) -> Policy:
+        """The same policy with its names as text."""
+        names = [*(each.name for each in self.witnesses), *(each.name for each in self.groups)]
+        told = {name: _told(name) for name in names}
+        if len(set(told.values())) < len(told):
+            raise PolicyInvalid("Two names differ in octets alone that are no text.", remedy="Write UTF-8.")
+        return replace(
+            self,
+            witnesses=tuple(replace(each, name=told[each.name]) for each in self.witnesses),
+            groups=tuple(
+                replace(each, name=told[each.name], members=tuple(told[name] for name in each.members))
+                for each in self.groups
+            ),
+            quorum=told.get(self.quorum) if self.quorum is not None else None,
+        )
 
     @property
     def witness_keys(self) -> list[VerifierKey]:
@@ -173,6 +191,11 @@ class Policy:
             if group.name in below:
                 join(inside[group.name])
         return standing
+
+
+def _told(name: str) -> str:
+    """A name as it was read from octets, with those that are no UTF-8 spelled out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 _HOST = re.compile(r"[^/]*")

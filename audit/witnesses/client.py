@@ -13,7 +13,7 @@ from audit.checkpoints.cosignatures import cosigned_at, true_cosignatures
 from audit.checkpoints.notes import NoteSignature, SignedNote
 from audit.checkpoints.policy import Witness
 from audit.checkpoints.tree_head import Checkpoint
-from audit.errors import LogForked, NoteInvalid
+from audit.errors import LogForked, NoteInvalid, PolicyInvalid
 from audit.witnesses.witness import AddCheckpoint
 from foundation.errors import LintasError
 from foundation.http import AddressPolicy, HttpClient, HttpResponse, Limits, RetryPolicy, Timeouts, TlsPolicy
@@ -48,11 +48,21 @@ class WitnessClient:
         witness: the witness, with its submission prefix as URL.
         ca_file: authority of its certificate; the system's by default.
         seen: the size that it is thought to have seen.
+
+    Raises:
+        PolicyInvalid: when its URL cannot be read.
     """
 
     def __init__(self, witness: Witness, ca_file: Path | None = None, seen: int = 0) -> None:
-        parts = urlsplit(witness.url or "")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            parts = urlsplit((witness.url or "").encode().decode())
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            raise PolicyInvalid(
+                f"The URL of the witness {witness.name} cannot be read.",
+                why=type(error).__name__,
+                remedy="Correct its line of the policy.",
+            ) from None
         self._witness, self._seen = witness, seen
         self._url = f"{(witness.url or '').rstrip('/')}/add-checkpoint"
         self._http = HttpClient(

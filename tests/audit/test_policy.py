@@ -104,6 +104,17 @@ def test_names_are_opaque_octets():
         Policy.parse(b"witness K %s\nquorum \xe2\x84\xaa\n" % V[0].encode())
 
 
+def test_a_policy_that_is_put_to_use_tells_its_names_as_text(tmp_path):
+    file = tmp_path / "policy"
+    file.write_bytes(b"witness w\x80 %s\ngroup g\xff any w\x80\nquorum g\xff\n" % V[0].encode())
+    policy = Policy.load(file)
+    assert (policy.witnesses[0].name, policy.quorum) == ("w\\x80", "g\\xff")
+    assert policy.is_met_by(["w\\x80"])
+    file.write_bytes(b"witness w\x80 %s\nwitness w\\x80 %s\nquorum none\n" % (V[0].encode(), V[1].encode()))
+    with pytest.raises(PolicyInvalid):
+        Policy.load(file)
+
+
 BAD = {
     "control octet": "quorum none\n\x01",
     "delete": "quorum none\n# \x7f",

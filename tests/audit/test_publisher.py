@@ -191,6 +191,16 @@ def wait_for(condition, seconds=20):
         time.sleep(0.05)
 
 
+def test_a_witness_whose_name_is_no_utf_8_counts_and_stops_nothing(witnessed):
+    policy = witnessed.settings.log_policy
+    policy.write_bytes(policy.read_bytes().replace(b" kpk ", b" kp\xff "))
+    write(witnessed, 3)
+    with Sequencer(witnessed) as sequencer:
+        sequencer.settle()
+    assert one(witnessed, "SELECT independent FROM audit.cosigned_checkpoints WHERE tree_size = 3") == (2,)
+    assert one(witnessed, "SELECT min(tree_size) FROM audit.witnesses WHERE name = 'kp\\xff'") == (3,)
+
+
 def test_a_policy_that_is_taken_away_stops_nothing(witnessed, installation):
     with Sequencer(witnessed) as sequencer:
         sequencer.settle()

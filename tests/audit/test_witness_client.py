@@ -7,7 +7,7 @@ import pytest
 
 from audit.checkpoints.cosignatures import Cosigner
 from audit.checkpoints.policy import Witness
-from audit.errors import LogForked
+from audit.errors import LogForked, PolicyInvalid
 from audit.tree.tiles import consistency_proof
 from audit.witnesses.client import WitnessClient
 from audit.witnesses.witness import AddCheckpoint
@@ -91,3 +91,9 @@ def test_a_conflict_without_a_size_says_nothing_of_a_size_that_was_not_shown(add
 def test_a_cosignature_that_states_no_time_is_not_taken(add):
     answer = add(cosigned(clock.now().fromtimestamp(0, clock.now().tzinfo)))
     assert (answer.cosignatures, answer.trouble) == ((), "it answered a cosignature without a time")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://[::1/", "http://127.0.0.1:1/\udc80"])
+def test_a_url_that_cannot_be_read_is_an_error_of_the_policy(url):
+    with pytest.raises(PolicyInvalid):
+        WitnessClient(Witness("w", COSIGNER.key, url))
