@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 __all__ = ["Array", "as_array"]
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(NamedTuple):
     """An array as it is sent, and the object id of its type; 0 where the statement says which it is."""
 
     content: bytes
@@ -42,7 +40,8 @@ def as_array(values: list[Any]) -> Array | None:
         content = _raw(_UUID, [None if value is None else value.bytes for value in values])
         return Array(content, type_of_array, is_raw=True)
     try:
-        return Array(_literal(values, write), type_of_array)
+        plain = _plain(values) if write is _text else None
+        return Array(_literal(values, write) if plain is None else plain, type_of_array)
     except _LeftToPsycopg:
         return None
 
@@ -56,9 +55,19 @@ def _literal(values: list[Any], write: Callable[[Any], str]) -> bytes:
 
 
 def _raw(kind: int, values: list[bytes | None]) -> bytes:
-    head = struct.pack("!5i", 1, None in values, kind, len(values), 1)
-    parts = [_NOTHING if value is None else struct.pack("!i", len(value)) + value for value in values]
+    head = _HEAD(1, None in values, kind, len(values), 1)
+    parts = [_NOTHING if value is None else _LENGTH(len(value)) + value for value in values]
     return b"".join([head, *parts])
+
+
+def _plain(texts: list[str | None]) -> bytes | None:
+    """Texts none of which needs quotes, as most are; None where one does, or is none."""
+    if None in texts or "" in texts:
+        return None
+    joined = ",".join(texts).encode()  # type: ignore[arg-type]
+    if joined.translate(None, _HARMLESS) != b"," * (len(texts) - 1) or b"null" in joined.lower():
+        return None
+    return b"{" + joined + b"}"
 
 
 def _text(text: str) -> str:
@@ -77,7 +86,9 @@ def _moment(value: datetime) -> str:
 _UNCLEAR = re.compile(r'[",{}\\\s]|\A(?:null)?\Z', re.IGNORECASE)
 _BYTEA, _BYTEA_ARRAY = 17, 1001  # object ids of types never change
 _UUID, _UUID_ARRAY = 2950, 2951
-_NOTHING = struct.pack("!i", -1)
+_HEAD, _LENGTH = struct.Struct("!5i").pack, struct.Struct("!i").pack
+_NOTHING = _LENGTH(-1)
+_HARMLESS = bytes(set(range(256)) - set(b'",{}\\ \t\n\v\f\r'))
 _KINDS: dict[type, tuple[int, Callable[[Any], str]]] = {
     bool: (1000, lambda value: "t" if value else "f"),
     bytes: (_BYTEA_ARRAY, str),

@@ -18,7 +18,7 @@ FIRST, LAST = dt.datetime.fromisoformat("1900-01-01"), dt.datetime.fromisoformat
 MOMENT = st.datetimes(FIRST, LAST, timezones=st.just(dt.UTC))
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "text": st.one_of(
-        TEXT, st.sampled_from(["NULL", "null", "", '"', "\\", "{", "}", ",", " ", "\n", "\\x41"])
+        TEXT, st.sampled_from(["NULL", "null", "annulled", "", *'"\\{}, \n\v', "\\x41", "\u00a0"])
     ),
     "bytea": st.binary(),
     "uuid": st.uuids(),
