@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,7 @@ from consent.revision import ConsentRevision
 from consent.terms import AgreementRevision, AgreementTerms
 from foundation.canonical import sha256_hex
 
-__all__ = ["gather", "gather_together", "governing_agreements"]
+__all__ = ["ask_together", "gather", "gather_together", "governing_agreements"]
 
 # Of each agreement: the revision that governs at the moment, or, when none has begun, the first one, so
 # that a denial can say "not yet in force".
@@ -82,6 +82,20 @@ def gather_together(
     Raises:
         ValueError: When the requests are not of one moment, at which one agreement governs them all.
     """
+    return ask_together(connection, requests, leases)()
+
+
+def ask_together(
+    connection: Connection[Any], requests: Sequence[ExchangeRequest], leases: QuotaLeases | None = None
+) -> Callable[[], list[Facts]]:
+    """Ask for everything stored that bears on each of several requests of one moment.
+
+    Returns:
+        What gives it; calling it waits for the statement, and for those that travel with it.
+
+    Raises:
+        ValueError: When the requests are not of one moment, at which one agreement governs them all.
+    """
     at = requests[0].at
     if any(request.at != at for request in requests):
         raise ValueError("facts are gathered together for one moment only")
@@ -97,22 +111,27 @@ def gather_together(
         "consumers": [request.consumer for request in requests],
         "purposes": [request.purpose for request in requests],
     }
-    found: dict[str, list[tuple[Any, ...]]] = {"agency": [], "system": [], "agreement": [], "consent": []}
-    for what, *row in connection.execute(_FACTS, asked).fetchall():
-        found[what].append(tuple(row))
-    agreements = _facts(connection, [row[:5] for row in found["agreement"]], day, leases)
-    consents = {row[8]: _consent_fact(row[7], row[2]) for row in found["consent"]}
-    agencies = {row[0]: row[6] for row in found["agency"]}
-    systems = {row[0]: SystemFact(row[5], row[6]) for row in found["system"]}
-    return [
-        Facts(
-            agreements=_between(request, agreements),
-            consent=consents.get(place),
-            agencies={name: agencies[name] for name in _parties(request) if name in agencies},
-            systems={request.system: systems[request.system]} if request.system in systems else {},
-        )
-        for place, request in enumerate(requests, start=1)
-    ]
+    rows = connection.execute(_FACTS, asked)
+
+    def told() -> list[Facts]:
+        found: dict[str, list[tuple[Any, ...]]] = {"agency": [], "system": [], "agreement": [], "consent": []}
+        for what, *row in rows.fetchall():
+            found[what].append(tuple(row))
+        agreements = _facts(connection, [row[:5] for row in found["agreement"]], day, leases)
+        consents = {row[8]: _consent_fact(row[7], row[2]) for row in found["consent"]}
+        agencies = {row[0]: row[6] for row in found["agency"]}
+        systems = {row[0]: SystemFact(row[5], row[6]) for row in found["system"]}
+        return [
+            Facts(
+                agreements=_between(request, agreements),
+                consent=consents.get(place),
+                agencies={name: agencies[name] for name in _parties(request) if name in agencies},
+                systems={request.system: systems[request.system]} if request.system in systems else {},
+            )
+            for place, request in enumerate(requests, start=1)
+        ]
+
+    return told
 
 
 def _between(request: ExchangeRequest, agreements: tuple[AgreementFact, ...]) -> tuple[AgreementFact, ...]:

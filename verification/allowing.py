@@ -30,7 +30,7 @@ def allow(session: Session, notice: Notice, keys: SubjectKeys, outcome: str, *, 
     """
     record = answers.find(session.connection, notice.review_id, notice.system)
     request = disclosure(
-        session.asker, notice.purpose, record.fields, keys, officer=None, case=str(notice.answer_id)
+        session.asker, notice.purpose, record.fields, keys.handle, officer=None, case=str(notice.answer_id)
     )
     decision = decide_or_refuse(session, request, keys, is_counted=False)
     other = other_of(session, record, decision, is_counted=False)

@@ -70,7 +70,7 @@ def answer(
             asker,
             purpose,
             service.fields_about_applicant,
-            subject.keys,
+            subject.keys.handle,
             officer=question.officer,
             case=question.case_number,
         )

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from audit.entry import EntryDraft, EntryKind
 from audit.log import Promise, append
 from audit.publishing.receipt import sign_promise
-from audit.subjects.subject_keys import SubjectKeys
+from audit.subjects.subject_keys import SubjectHandle, SubjectKeys
 from consent.commitment import QuotaTaken, hold, take_quota
 from consent.decision import Decision, ExchangeRequest, decide
 from consent.errors import PersonErased
@@ -39,7 +39,7 @@ def disclosure(
     asker: Asker,
     purpose: str,
     fields: Fields,
-    subject: SubjectKeys,
+    subject: SubjectHandle,
     *,
     officer: str | None,
     case: str | None,
@@ -54,7 +54,7 @@ def disclosure(
         purpose=purpose,
         fields=fields,
         at=at or clock.now(),
-        subject=subject.handle,
+        subject=subject,
         actor=officer,
         case_present=case is not None,
     )

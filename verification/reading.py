@@ -47,7 +47,7 @@ def read_again(
     opened = answers.unseal(keys, record.answer_id, record.sealed)
     session.case_number = opened["question"]["case_number"]
     request = disclosure(
-        session.asker, record.purpose, record.fields, keys, officer=officer, case=str(answer_id)
+        session.asker, record.purpose, record.fields, keys.handle, officer=officer, case=str(answer_id)
     )
     decision = decide_or_refuse(session, request, keys)
     other = other_of(session, record, decision)

@@ -93,7 +93,7 @@ def _review(session: Session, case: _Case, found_at: datetime) -> Reviewed:
         case.asker,
         case.record.purpose,
         service.fields_about_applicant,
-        case.subject.keys,
+        case.subject.keys.handle,
         officer=None,
         case=str(case.record.answer_id),
     )

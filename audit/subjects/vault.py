@@ -124,6 +124,12 @@ class Vault:
                 keys = self._read(connection, [index]).get(index)
         return self._remember(index, keys, epoch) if keys else None
 
+    def remembered(self, kind: str, value: str) -> SubjectKeys | None:
+        """The subject whom an identifier names, if this process has met them lately."""
+        index = self._index(kind, value)
+        self._fresh_epoch()
+        return self._cached(index)
+
     def keys_of(self, handle: SubjectHandle) -> SubjectKeys | None:
         """The keys that belong to a handle, while they exist; never from the cache."""
         with translated(), self._pool.connection() as connection:

@@ -359,3 +359,23 @@ def test_records_published_since_are_linked_and_those_linked_before_are_not_look
     )
     together(context, [q(SITI)])
     assert city.count("identity.link") == links + 1
+
+
+def test_only_who_was_not_met_lately_is_asked_about_once_more(
+    city: City, context: AnsweringContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for citizen in (SITI, BUDI):
+        city.consent_of(context, citizen)
+    context.vault._cache.clear()
+    (first,) = together(context, [q(SITI)])
+    asked_about, gather = [], confirming_together.gather_together
+
+    def counted(connection: Any, requests: Any, leases: Any) -> Any:
+        asked_about.append([request.subject for request in requests])
+        return gather(connection, requests, leases)
+
+    monkeypatch.setattr(confirming_together, "gather_together", counted)
+    again, met_now = together(context, [q(SITI), q(BUDI)])
+    assert told(again) == told(first)
+    assert isinstance(met_now, GivenAnswer)
+    assert asked_about == [[context.vault.handle_for("nik", BUDI.nik).handle]]
