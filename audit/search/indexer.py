@@ -42,7 +42,7 @@ BLOCKS_AT_ONCE = 32
 IDLE_SECONDS = 1.0
 GIVE_WAY_SECONDS = 60.0
 _MANY_WAITING = 4096
-_MANY_A_SECOND = 5_000
+_MANY_A_SECOND = 2_000
 _PACE = (
     "SELECT tree_size, (SELECT count(*) FROM (SELECT FROM audit.outbox LIMIT %s) AS w) FROM audit.log_state"
 )
