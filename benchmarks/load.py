@@ -25,11 +25,19 @@ class Call:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: seconds in all, seconds of each call, how often each status came."""
+    """What came of it: seconds in all, begin and end of each call, how often each status came.
+
+    Moments are those of `time.perf_counter`, which is one clock for all processes.
+    """
 
     seconds: float
-    latencies: tuple[float, ...]
+    spans: tuple[tuple[float, float], ...]
     statuses: dict[int, int]
+
+    @property
+    def latencies(self) -> list[float]:
+        """Seconds of each call."""
+        return [end - begin for begin, end in self.spans]
 
 
 def drive(port: int, ca_file: Path, calls: Sequence[Call], connections: int, rate: float = 0.0) -> Load:
@@ -47,7 +55,7 @@ def _drive(  # noqa: PLR0917 - a process gets its arguments by position
     port: int, ca_file: str, calls: list[Call], connections: int, rate: float, send: Connection
 ) -> None:
     tls = ssl.create_default_context(cafile=ca_file)
-    latencies: list[float] = []
+    spans: list[tuple[float, float]] = []
     statuses: dict[int, int] = {}
     lock = threading.Lock()
     begin = threading.Barrier(connections + 1)
@@ -56,7 +64,7 @@ def _drive(  # noqa: PLR0917 - a process gets its arguments by position
     def work(number: int) -> None:
         connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=30)
         connection.connect()
-        own: list[float] = []
+        own: list[tuple[float, float]] = []
         seen: dict[int, int] = {}
         begin.wait()
         for index in range(number, len(calls), connections):
@@ -69,11 +77,11 @@ def _drive(  # noqa: PLR0917 - a process gets its arguments by position
             connection.request(call.method, call.path, body=call.body, headers=call.headers)
             response = connection.getresponse()
             response.read()
-            own.append(time.perf_counter() - sent)
+            own.append((sent, time.perf_counter()))
             seen[response.status] = seen.get(response.status, 0) + 1
         connection.close()
         with lock:
-            latencies.extend(own)
+            spans.extend(own)
             for status, count in seen.items():
                 statuses[status] = statuses.get(status, 0) + count
 
@@ -84,5 +92,5 @@ def _drive(  # noqa: PLR0917 - a process gets its arguments by position
     begin.wait()
     for thread in threads:
         thread.join()
-    send.send(Load(time.perf_counter() - started[0], tuple(latencies), statuses))
+    send.send(Load(time.perf_counter() - started[0], tuple(spans), statuses))
     send.close()
