@@ -156,11 +156,11 @@ def _seal(draft: EntryDraft, entry_id: UUID) -> Sealed | None:
 def _own_fields(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed | None) -> dict[str, bytes]:
     """The fields in which entries of one kind of exchange differ, encoded, in the order of their names."""
     own: dict[str, bytes] = {}
-    if draft.batch and (batch := _figures(draft, "batch")):
+    if draft.batch and (batch := _figures(draft.kind, "batch", draft.batch)):
         own["batch"] = batch
     if draft.decision_id:
         own["decision"] = canonical_value(str(draft.decision_id), "decision")
-    if draft.details and (details := _figures(draft, "details")):
+    if draft.details and (details := _figures(draft.kind, "details", draft.details)):
         own["details"] = details
     own["id"] = b'"%b"' % str(entry_id).encode()
     own["nonce"] = b'"%b"' % nonce.hex().encode()
@@ -176,20 +176,17 @@ def _own_fields(draft: EntryDraft, entry_id: UUID, nonce: bytes, sealed: Sealed 
     return own
 
 
-def _figures(draft: EntryDraft, name: str) -> bytes | None:
+def _figures(kind: EntryKind, name: str, given: Mapping[str, Any]) -> bytes | None:
     """Details or batch figures, encoded; None where none are given."""
-    if not (plain := _plain(draft.batch if name == "batch" else draft.details)):
+    if not (plain := _plain(given)):
         return None
-    kind = EntryKind(draft.kind)
-    allowed, what = (BATCH_FIGURES, "batch figure") if name == "batch" else (_details_of(kind), "detail")
+    is_batch = name == "batch"
+    allowed, what = (
+        (BATCH_FIGURES, "batch figure") if is_batch else (KINDS[EntryKind(kind)].all_details, "detail")
+    )
     if unknown := sorted(str(each) for each in plain if each not in allowed):
         raise _not_of_its_kind(kind, [f"must not have the {what} {each}" for each in unknown])
     return canonical_value(plain, name)
-
-
-@lru_cache
-def _details_of(kind: EntryKind) -> Mapping[str, str]:
-    return KINDS[kind].all_details
 
 
 @lru_cache(maxsize=1024)

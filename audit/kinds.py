@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 __all__ = ["BATCH_FIGURES", "COMMON_DETAILS", "FIELDS", "KINDS", "EntryKind", "KindRule"]
 
@@ -162,7 +163,7 @@ _ALWAYS = frozenset({"outcome", "run", "trace", "details"})
 _PERSON = frozenset({"subjects", "sealed"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KindRule:
     """What one kind of entry must say (`required`) and may say (`allowed`, `details`)."""
 
@@ -171,7 +172,7 @@ class KindRule:
     allowed: frozenset[str]
     details: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def all_details(self) -> Mapping[str, str]:
         """Details of this kind together with those every kind may carry."""
         return {**COMMON_DETAILS, **self.details}

@@ -55,7 +55,8 @@ class WitnessClient:
 
     def __init__(self, witness: Witness, ca_file: Path | None = None, seen: int = 0) -> None:
         try:
-            parts = urlsplit((witness.url or "").encode().decode())
+            (witness.url or "").encode()  # octets of a policy that are no UTF-8 make no URL
+            parts = urlsplit(witness.url or "")
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError as error:
             raise PolicyInvalid(

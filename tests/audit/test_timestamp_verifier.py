@@ -31,14 +31,9 @@ pytestmark = pytest.mark.skipif(
 MONTH = timedelta(days=30)
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return Pki(tmp_path_factory.mktemp("tsa"))
-
-
 @pytest.fixture
-def server(pki, tmp_path):
-    made = TimestampServer(pki.stamping(tmp_path / "stamping").reply)
+def server(stamping):
+    made = TimestampServer(stamping.reply)
     yield made
     made.stop()
 

@@ -29,23 +29,13 @@ from foundation import clock
 from foundation.database import Role
 from foundation.installation import Installation
 from foundation.tls import LocalAuthority
-from tests.audit.timestamp_server import STAMPING, Certified, Pki, Stamping, TimestampServer, sequence
+from tests.audit.timestamp_server import STAMPING, Certified, Stamping, TimestampServer, sequence
 
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is the timestamping authority: apt-get install openssl"
 )
 SHA256, SHA3_256 = bytes.fromhex("608648016503040201"), bytes.fromhex("608648016503040208")
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return Pki(tmp_path_factory.mktemp("tsa"))
-
-
-@pytest.fixture
-def stamping(pki, tmp_path):
-    return pki.stamping(tmp_path / "stamping")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from audit.timestamps.errors import TimestampInvalid
 from audit.timestamps.token import Query, open_token
 from audit.verifier import lintas_timestamps, lintas_verify
 from tests.audit.test_timestamps import BAD
-from tests.audit.timestamp_server import Pki
 
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is the timestamping authority: apt-get install openssl"
@@ -18,16 +17,6 @@ pytestmark = pytest.mark.skipif(
 TEXT = b"lintas.example/log\n3\nroot\n"
 ON_ARRIVAL = {"wrong nonce", "no nonce", "giant"}
 """What only whoever asked can tell, or what never gets as far as a token."""
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return Pki(tmp_path_factory.mktemp("tsa"))
-
-
-@pytest.fixture
-def stamping(pki, tmp_path):
-    return pki.stamping(tmp_path / "stamping")
 
 
 def refused_by_both(pki, token):
