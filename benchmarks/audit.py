@@ -24,7 +24,7 @@ from audit.search import Indexer
 from audit.tree.merkle import Frontier, leaf_hash
 from audit.tree.tiles import TILE_WIDTH
 from benchmarks.audit_processes import BULK, draft, sequencing, subjects, writers
-from benchmarks.measure import Measurement, measured, percentiles
+from benchmarks.measure import Measurement, measured, median_round, percentiles
 from benchmarks.workspace import settle, workspace
 from foundation import pipelines
 from foundation.database import Role
@@ -236,9 +236,9 @@ def _transactions(installation: Installation, count: int, business: _OneRow | _T
             # What is built behind is not left to the next round, which has no entries to pay for.
             behind.append(_wait_for_the_index(reader, size))
     prices = sorted(1 - one.rate / other.rate for one, other in zip(with_entry, without, strict=True))
-    plain = _median(without, f"transactions without audit: {business.name}")
-    plain.baseline = True
-    audited = _median(with_entry, "the same, each with its entry, sequenced meanwhile")
+    plain, audited = median_round(without), median_round(with_entry)
+    plain.what, plain.baseline = f"transactions without audit: {business.name}", True
+    audited.what = "the same, each with its entry, sequenced meanwhile"
     # Each round beside the one before it, for the machine's own speed changes from minute to minute.
     audited.note = (
         f"price of audit {statistics.median(prices):.0%} (rounds: {prices[0]:.0%} to {prices[-1]:.0%});"
@@ -250,13 +250,6 @@ def _transactions(installation: Installation, count: int, business: _OneRow | _T
 def _written(connection: psycopg.Connection) -> int:
     row = connection.execute("SELECT coalesce(max(tree_size), 0) FROM audit.checkpoints").fetchone()
     return int(row[0]) if row else 0
-
-
-def _median(rounds: list[Measurement], what: str) -> Measurement:
-    middle = statistics.median_low(each.seconds for each in rounds)
-    found = next(each for each in rounds if each.seconds == middle)
-    found.what = what
-    return found
 
 
 def _round(installation: Installation, count: int, do: Callable[[psycopg.Connection], None]) -> Measurement:

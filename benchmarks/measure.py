@@ -67,6 +67,11 @@ def percentiles(latencies: Sequence[float]) -> dict[str, float]:
     return {"p50": at(0.50), "p95": at(0.95), "p99": at(0.99)} if ordered else {}
 
 
+def median_round(rounds: Sequence[Measurement]) -> Measurement:
+    """Of several rounds of the same the one that took the middle time; the quicker one of two middles."""
+    return sorted(rounds, key=lambda each: each.seconds)[(len(rounds) - 1) // 2]
+
+
 def show(title: str, measurements: Sequence[Measurement], console: Console | None = None) -> None:
     """Prints the figures, each beside the first baseline of its unit."""
     console = console or Console()
