@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
@@ -155,7 +155,10 @@ def _postmaster(installation: Installation) -> int:
 
 def _cpu_seconds(process: psutil.Process) -> float:
     """What a process and its children, ended ones too, have used so far."""
-    times = [each.cpu_times() for each in [process, *process.children(recursive=True)]]
+    times = [process.cpu_times()]
+    for each in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended, and is counted with its parent's
+            times.append(each.cpu_times())
     return sum(each.user + each.system for each in times) + times[0].children_user + times[0].children_system
 
 

@@ -28,10 +28,10 @@ __all__ = ["Gatherer"]
 
 LANES = 4
 """Goes under way at once at the most; nearly always one is."""
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.02
 """How long a question waits for the go before it to end, before another lane opens."""
 
-COMPANY_SHARE, COMPANY_SECONDS = 0.5, 0.01
+COMPANY_SHARE, COMPANY_SECONDS = 0.5, 0.005
 """How long company is waited for: as a share of what the last go took, and at the most."""
 ENOUGH_COMPANY, ENOUGH_SHARE = 2, 0.5
 """How many who wait already are company enough: so many, and such a share of those who went last."""

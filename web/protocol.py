@@ -30,6 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = self._got_on = False
         self._unfinished = 0
         self._timer: asyncio.TimerHandle | None = None
+        self.gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -38,6 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
+        self.gone.set()
         self._stop_waiting()
         super().connection_lost(exc)
 

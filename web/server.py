@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from foundation import telemetry
 from foundation.installation import Installation
 from foundation.settings import Settings
+from web.accepting import TALLY_FILE, Tally
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -47,7 +49,11 @@ def run(installation: Installation, *, workers: int | None = None, log_file: Pat
         os.environ[_LOG_FILE] = str(log_file)
     from uvicorn.supervisors import Multiprocess
 
-    Multiprocess(configuration, [configuration.bind_socket()]).run()
+    with TemporaryDirectory(prefix="lintas-api-") as folder:
+        tally = Path(folder) / "connections"
+        Tally.make(tally)
+        os.environ[TALLY_FILE] = str(tally)
+        Multiprocess(configuration, [configuration.bind_socket()]).run()
 
 
 def configured(installation: Installation, *, workers: int = 1) -> Config:
@@ -77,7 +83,7 @@ def configured(installation: Installation, *, workers: int = 1) -> Config:
         date_header=True,
         http=BoundedProtocol,
         ws="none",
-        loop="uvloop",
+        loop="web.accepting:EvenLoop",
         lifespan="on",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
