@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from foundation import clock
 __all__ = ["QuotaLeases", "QuotaTaken", "quota_day", "take_quota"]
 
 WESTERN_INDONESIA = timezone(timedelta(hours=7), "WIB")
-BLOCK = 64
+BLOCK, MOST_BLOCK = 64, 8_192
+LASTING = timedelta(seconds=10)
+"""A block used up sooner is followed by one twice as large: callers wait for the commit of a lease."""
 
 # Blocks shrink as the day's quota runs low, so that no process hoards the last units.
 _LEASE = """
@@ -53,13 +56,28 @@ class _Key:
     per_day: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What was leased at once, and when by the monotonic clock, in seconds."""
+
+    units: int
+    since: float
+
+    def next(self, now: float, *, least: int) -> _Block:
+        """Larger where this one did not last, smaller where it lasted long."""
+        lasted = timedelta(seconds=now - self.since)
+        if lasted < LASTING:
+            return _Block(max(least, min(MOST_BLOCK, self.units * 2)), now)
+        return _Block(max(least, self.units // 2) if lasted > 4 * LASTING else self.units, now)
+
+
 class QuotaLeases:
     """This process's leased blocks; safe to share between threads, empty again after a fork.
 
     Args:
         connect: Opens a connection of its own for each lease, as a context manager that commits,
             such as `pool.connection`; never the connection of the exchange.
-        block: The largest number of units leased at once.
+        block: The largest number of units leased at once, up to `MOST_BLOCK` where they do not last.
     """
 
     def __init__(
@@ -69,6 +87,7 @@ class QuotaLeases:
         self._block = block
         self._lock = threading.Lock()
         self._units: dict[_Key, int] = {}
+        self._blocks: dict[str, _Block] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> Self:
@@ -118,12 +137,17 @@ class QuotaLeases:
                         connection.execute(_RETURN, [unused[key], key.agreement_id, key.day])
 
     def _lease(self, key: _Key) -> int:
+        now = time.monotonic()
+        last = self._blocks.get(key.agreement_id)
+        block = _Block(self._block, now) if last is None else last.next(now, least=self._block)
+        self._blocks[key.agreement_id] = block
         with self._connect() as connection:
-            return _lease_units(connection, key, self._block)
+            return _lease_units(connection, key, block.units)
 
     def _forget_after_fork(self) -> None:
         if self._process != os.getpid():
             self._units.clear()
+            self._blocks.clear()
             self._process = os.getpid()
 
 

@@ -1,10 +1,10 @@
 """Questions that wait are answered together: whoever comes while others are answered shares the next go.
 
 A question that finds nobody at work is taken at once; while a go is under way, questions gather, and the
-next go takes them all. Whoever was answered in company is likely to ask again, so where hardly anybody waits
-the next go waits a moment for as many, a fraction of what the last one took; where there is no company, or
-enough of it, nobody waits. When a go takes long (it waits for a lock, or the database is slow), another lane
-opens: no go holds up everybody behind it.
+next go takes them all. Those who were answered in company are likely to ask again, so the next go waits a
+moment for them, as long as they come: where they did not, it waits half as long the next time. Where there is
+no company, or enough of it, nobody waits. When a go takes long (it waits for a lock, or the database is
+slow), another lane opens: no go holds up everybody behind it.
 
 Invariant: every question handed in ends exactly once, whatever becomes of those it was gathered with.
 """
@@ -31,10 +31,12 @@ LANES = 4
 PATIENCE_SECONDS = 0.02
 """How long a question waits for the go before it to end, before another lane opens."""
 
-COMPANY_SHARE, COMPANY_SECONDS = 0.5, 0.005
-"""How long company is waited for: as a share of what the last go took, and at the most."""
-ENOUGH_COMPANY, ENOUGH_SHARE = 2, 0.5
-"""How many who wait already are company enough: so many, and such a share of those who went last."""
+COMPANY = 4
+"""So many answered in one go are company; with fewer, waiting would cost more than it saves."""
+MOST_COMPANY_SECONDS, LEAST_COMPANY_SECONDS = 0.012, 0.001
+"""How long company is waited for at the most, as long as it comes, and where it does not."""
+ENOUGH_SHARE = 0.75
+"""Such a share of those who are expected is company enough."""
 
 log = telemetry.logger(__name__)
 
@@ -75,6 +77,7 @@ class Gatherer:
         self._guard = threading.Lock()
         self._company = threading.Condition(self._guard)
         self._expected = 0
+        self._company_seconds = MOST_COMPANY_SECONDS
         self._waiting: deque[_Waiting] = deque()
         self._at_work = 0
         self._wake: SimpleQueue[bool] = SimpleQueue()
@@ -164,15 +167,16 @@ class Gatherer:
 
     def _wait_for_company(self, answered: int, took: float) -> None:
         """Under the guard: wait for those who were just answered, unless enough others wait by now."""
-        expected = min(self._most, answered + len(self._waiting))
-        is_enough = len(self._waiting) >= max(ENOUGH_COMPANY, ENOUGH_SHARE * answered)
-        if not answered or expected < 2 or is_enough or self._at_work > 1:
+        is_enough = len(self._waiting) >= ENOUGH_SHARE * answered
+        if answered < COMPANY or is_enough or self._at_work > 1:
             return
-        self._expected = expected
-        self._company.wait_for(
-            lambda: len(self._waiting) >= expected, min(COMPANY_SECONDS, COMPANY_SHARE * took)
-        )
+        self._expected = expected = min(self._most, answered + len(self._waiting))
+        self._company.wait_for(lambda: len(self._waiting) >= expected, min(self._company_seconds, took))
         self._expected = 0
+        if len(self._waiting) >= ENOUGH_SHARE * expected:
+            self._company_seconds = min(MOST_COMPANY_SECONDS, self._company_seconds * 2)
+        else:
+            self._company_seconds = max(LEAST_COMPANY_SECONDS, self._company_seconds / 2)
 
     def _go(self, together: list[_Waiting]) -> None:
         for each in together:

@@ -3,9 +3,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
+from consent import quota
 from consent.decision import decide
 from consent.errors import QuotaExhausted
 from consent.quota import QuotaLeases, quota_day, take_quota
@@ -77,9 +79,41 @@ def test_a_forked_child_does_not_use_its_parents_units(pool):
     assert leases.available("pks", DAY) == 0
 
 
-def test_a_lowered_quota_counts_what_was_already_taken(pool):
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when the test says so."""
+    seconds = [0.0]
+    monkeypatch.setattr(quota, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    return seconds
+
+
+def test_blocks_grow_while_they_do_not_last_and_shrink_when_they_last_long(pool, clock):
+    leases, grown = QuotaLeases(pool.connection, block=2), []
+
+    def use_up():
+        before = leased(pool)
+        assert leases.take("pks", DAY, 10**6)
+        while leases.available("pks", DAY):
+            leases.take("pks", DAY, 10**6)
+        grown.append(leased(pool) - before)
+
+    for seconds in (0, 9, 9, 11, 41, 41, 41):
+        clock[0] += seconds
+        use_up()
+    assert grown == [2, 4, 8, 8, 4, 2, 2]
+
+
+def test_no_block_is_larger_than_may_be(pool, clock):
+    leases = QuotaLeases(pool.connection, block=quota.MOST_BLOCK)
+    for _ in range(quota.MOST_BLOCK + 1):
+        assert leases.take("pks", DAY, 10**6)
+    assert leased(pool) == 2 * quota.MOST_BLOCK
+
+
+def test_a_lowered_quota_counts_what_was_already_taken(pool, clock):
     leases = QuotaLeases(pool.connection, block=1)
     for _ in range(10):
+        clock[0] += 20
         assert leases.take("pks", DAY, 100)
     assert not leases.take("pks", DAY, 10)
     assert leases.take("pks", DAY, 11)

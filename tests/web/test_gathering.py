@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,16 +32,22 @@ class Said:
 class Answering:
     """Answers what it is given, remembers who came together, and waits where it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
         self.goes: list[list[str]] = []
+        self.began: list[float] = []
+        self.ended: list[float] = []
         self.begun = threading.Semaphore(0)
         self.may_end = threading.Event()
         self.may_end.set()
 
     def __call__(self, questions: Sequence[Any]) -> list[Any]:
+        self.began.append(time.monotonic())
         self.goes.append([each.name for each in questions])
         self.begun.release()
         self.may_end.wait(20)
+        time.sleep(self.seconds if len(questions) > 1 else 0.0)
+        self.ended.append(time.monotonic())
         return [each.name for each in questions]
 
 
@@ -126,29 +133,60 @@ def test_a_mistake_of_our_own_leaves_nobody_waiting() -> None:
     assert [type(each) for each in asking(fails, work)] == [RuntimeError] * 3
 
 
-@pytest.mark.parametrize(("waiting", "waits_for_company"), [(1, True), (2, False)])
-def test_company_is_waited_for_only_where_hardly_anybody_waits(
-    monkeypatch: pytest.MonkeyPatch, waiting: int, *, waits_for_company: bool
+@pytest.mark.parametrize(
+    ("together", "waiting", "waits"),
+    [(3, 1, False), (4, 2, True), (4, 3, False), (8, 5, True), (8, 6, False)],
+    ids=["no company", "hardly anybody waits", "enough wait", "too few wait", "enough of many wait"],
+)
+def test_company_is_waited_for_unless_enough_of_it_waits(
+    monkeypatch: pytest.MonkeyPatch, together: int, waiting: int, *, waits: bool
 ) -> None:
-    monkeypatch.setattr(gathering, "COMPANY_SHARE", 1e6)
-    monkeypatch.setattr(gathering, "COMPANY_SECONDS", 2.0)
+    monkeypatch.setattr(gathering, "MOST_COMPANY_SECONDS", 0.6)
     monkeypatch.setattr(gathering, "PATIENCE_SECONDS", 60.0)
-    answering = Answering()
+    answering = Answering(seconds=0.6)
+    asking(answering, lambda gatherer: answered_in_company(gatherer, answering, together, waiting))
+    waited = answering.began[2] - answering.ended[1]
+    assert [len(go) for go in answering.goes[1:3]] == [together, waiting]
+    assert (waited >= 0.5) is waits
 
-    async def work(gatherer: Gatherer) -> float:
-        answering.may_end.clear()
-        first = asyncio.create_task(gatherer.ask(lambda: Said("first")))
-        await begun(answering)
-        others = [asyncio.create_task(gatherer.ask(lambda n=n: Said(f"{n}"))) for n in range(waiting)]
-        await asyncio.sleep(0)
-        answering.may_end.set()
-        await first
-        ended = asyncio.get_running_loop().time()
-        await asyncio.gather(*others)
-        return asyncio.get_running_loop().time() - ended
 
-    assert (asking(answering, work) >= 1.9) is waits_for_company
-    assert answering.goes[1] == [f"{n}" for n in range(waiting)]
+def test_company_that_does_not_come_is_waited_for_half_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "MOST_COMPANY_SECONDS", 0.8)
+    monkeypatch.setattr(gathering, "LEAST_COMPANY_SECONDS", 0.01)
+    monkeypatch.setattr(gathering, "PATIENCE_SECONDS", 60.0)
+    answering = Answering(seconds=0.8)
+
+    async def work(gatherer: Gatherer) -> list[float]:
+        waited = []
+        for _ in range(3):
+            before = len(answering.goes)
+            await answered_in_company(gatherer, answering, 4, 1)
+            waited.append(answering.began[before + 2] - answering.ended[before + 1])
+        return waited
+
+    first, second, third = asking(answering, work)
+    assert first >= 0.7
+    assert 0.35 <= second < 0.7
+    assert 0.15 <= third < 0.35
+
+
+async def answered_in_company(gatherer: Gatherer, answering: Answering, together: int, waiting: int) -> None:
+    """One goes first, so many together after it, and so many wait when those are answered."""
+
+    def ask(number: int) -> list[asyncio.Task[Any]]:
+        return [asyncio.create_task(gatherer.ask(lambda n=n: Said(f"{n}"))) for n in range(number)]
+
+    answering.may_end.clear()
+    asked = ask(1)
+    await begun(answering)
+    asked += ask(together)
+    await asyncio.sleep(0)
+    answering.may_end.set()
+    await asked[0]
+    await begun(answering)
+    asked += ask(waiting)
+    await asyncio.gather(*asked)
+    await begun(answering)
 
 
 def test_a_go_that_hangs_holds_nobody_up_behind_it() -> None:
