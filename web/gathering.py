@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 0.02
 
 COMPANY = 4
 """So many answered in one go are company; with fewer, waiting would cost more than it saves."""
-MOST_COMPANY_SECONDS, LEAST_COMPANY_SECONDS = 0.012, 0.001
+MOST_COMPANY_SECONDS, LEAST_COMPANY_SECONDS = 0.01, 0.001
 """How long company is waited for at the most, as long as it comes, and where it does not."""
 ENOUGH_SHARE = 0.75
 """Such a share of those who are expected is company enough."""
