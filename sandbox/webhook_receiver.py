@@ -130,6 +130,8 @@ class WebhookReceiver:
         body = b""
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":  # the sender is gone, and with it the rest of the body
+                return
             body += message.get("body", b"")
             if not message.get("more_body") or len(body) > _LONGEST_BODY:
                 break
