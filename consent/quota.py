@@ -65,10 +65,12 @@ class _Block:
 
     def next(self, now: float, *, least: int) -> _Block:
         """Larger where this one did not last, smaller where it lasted long."""
-        lasted = timedelta(seconds=now - self.since)
+        lasted, units = timedelta(seconds=now - self.since), self.units
         if lasted < LASTING:
-            return _Block(max(least, min(MOST_BLOCK, self.units * 2)), now)
-        return _Block(max(least, self.units // 2) if lasted > 4 * LASTING else self.units, now)
+            units = min(MOST_BLOCK, units * 2)
+        elif lasted > 4 * LASTING:
+            units //= 2
+        return _Block(max(least, units), now)
 
 
 class QuotaLeases:
